@@ -1,0 +1,1 @@
+"""Spire, a distributed trading platform on Twisted."""

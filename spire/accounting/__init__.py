@@ -1,0 +1,1 @@
+"""Average cost, positions, profit and buying power: pure calculation."""

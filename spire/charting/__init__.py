@@ -1,0 +1,1 @@
+"""The Charting Server: candlesticks over market data."""

@@ -1,0 +1,1 @@
+"""One object that logs in and hands out every service's client."""

@@ -1,0 +1,1 @@
+"""The Definitions Server: reference data and the instrument master."""

@@ -1,0 +1,1 @@
+"""The Order Execution Server: checks orders, routes them and tracks execution."""

@@ -1,0 +1,1 @@
+"""The Service Locator: accounts, directory, rights, login and service discovery."""

@@ -1,0 +1,1 @@
+"""The Market Data Server: receives, sequences, journals and serves market data."""

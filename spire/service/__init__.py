@@ -1,0 +1,1 @@
+"""What every server process shares: container, configuration, readiness, admin endpoint and logs."""

@@ -1,0 +1,1 @@
+"""The Uid Server: unique ids in blocks."""

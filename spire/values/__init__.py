@@ -1,0 +1,1 @@
+"""Values of the trade: frozen, without I/O or clock."""

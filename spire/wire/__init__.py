@@ -1,0 +1,1 @@
+"""The AMP dialect: typed commands, guard, sessions, tickets, TLS and streams."""

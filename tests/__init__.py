@@ -1,0 +1,1 @@
+"""Tests of Spire; they mirror the package one to one."""
