@@ -26,6 +26,11 @@ Quantity = NewType("Quantity", int)
 Notional = NewType("Notional", int)
 """Price x quantity at 10**-12: a Python integer, because 64 bits end at 9.2 million."""
 
+ZERO_MONEY: Final = Money(0)
+ZERO_PRICE: Final = Price(0)
+ZERO_QUANTITY: Final = Quantity(0)
+ZERO_NOTIONAL: Final = Notional(0)
+
 _DIGITS: Final = 6
 _DECIMAL = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]{1,6}))?", re.ASCII)
 _WIDE: Final = Context(prec=60)

@@ -1,4 +1,4 @@
-"""What a deployment is for, and what its feeds carry (DOMAIN: environment, feed sessions)."""
+"""What a deployment is for, and what its feeds carry (docs/values.md)."""
 
 from enum import IntEnum
 

@@ -34,7 +34,7 @@ class Ticker:
 
 def parse_ticker(text: str) -> Ticker:
     """Return the ticker that SYMBOL.VENUE names, split at the last dot; ValueError when malformed."""
-    symbol, dot, venue = text.rpartition(".") if isinstance(text, str) else ("", "", "")
+    symbol, dot, code = text.rpartition(".") if isinstance(text, str) else ("", "", "")
     if not dot:
         raise ValueError(f"{text!r} is no ticker: write SYMBOL.VENUE, such as BAC.XNYS")
-    return Ticker(symbol, parse_venue(venue))
+    return Ticker(symbol, parse_venue(code))
