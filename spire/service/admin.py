@@ -80,7 +80,7 @@ class AdminProtocol(LineOnlyReceiver):
         try:
             return {"ok": True, "result": await self._verbs.run(verb, arguments)}
         except SpireError as error:
-            return {"ok": False, "code": error.code, "message": error.message}
+            return {"ok": False, "code": error.coded, "message": error.message}
         except ValueError as error:
             return {"ok": False, "code": "INVALID", "message": str(error)}
         except Exception:  # noqa: BLE001 - a fault of ours must not leave the operator without an answer

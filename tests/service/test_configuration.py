@@ -75,7 +75,9 @@ class ParseTests(SynchronousTestCase):
 
     def test_true_is_not_an_integer(self) -> None:
         """Python's bool is an int; a configuration's is not."""
-        self.assertIn(":3: inner.size: must be an integer", self.refusal('environment = "DEMO"\n[inner]\nsize = true\n'))
+        self.assertIn(
+            ":3: inner.size: must be an integer", self.refusal('environment = "DEMO"\n[inner]\nsize = true\n')
+        )
 
     def test_a_missing_key_is_refused_on_its_tables_line(self) -> None:
         """A key without default is required."""

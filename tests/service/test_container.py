@@ -17,9 +17,7 @@ class SpireServiceTests(SynchronousTestCase):
         self.service = SpireService("room", clock=self.clock, readiness=self.readiness)
         self.events: list[str] = []
 
-    def child(
-        self, name: str, *, starts: Deferred[None] | None = None, stops: Deferred[None] | None = None
-    ) -> None:
+    def child(self, name: str, *, starts: Deferred[None] | None = None, stops: Deferred[None] | None = None) -> None:
         """Add a child that notes what is asked of it."""
 
         def start() -> Deferred[None] | None:
