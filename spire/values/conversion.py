@@ -91,7 +91,7 @@ def _out(kind: Any, value: Any) -> Any:
     if isinstance(value, datetime.date):
         return value.isoformat()
     if attrs.has(type(value)):
-        found = type(value)
+        found: Any = type(value)
         return {name: _out(hint, getattr(value, name)) for name, hint in _fields(found).items()}
     raise TypeError(f"{type(value).__name__} has no plain form")
 

@@ -16,7 +16,7 @@ def _symbol(_instance: object, _attribute: object, value: str) -> None:
         )
 
 
-def _venue(_instance: object, _attribute: object, value: str) -> None:
+def _venue(_instance: object, _attribute: object, value: Venue) -> None:
     parse_venue(value)
 
 
