@@ -67,7 +67,7 @@ class AdminProtocol(LineOnlyReceiver):
             await previous
         answer = await self._answer(line)
         if self.transport is not None and not getattr(self.transport, "disconnecting", False):
-            self.sendLine(json.dumps(answer, default=str).encode())
+            self.sendLine(json.dumps(answer, default=str).encode())  # type: ignore[no-untyped-call]
 
     async def _answer(self, line: bytes) -> Mapping[str, object]:
         try:
@@ -115,5 +115,7 @@ class AdminEndpoint(Factory):
     async def stop(self) -> None:
         """Stop listening; the socket is removed."""
         if self._port is not None:
-            await self._port.stopListening()
+            stopping = self._port.stopListening()
             self._port = None
+            if stopping is not None:
+                await stopping

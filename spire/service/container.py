@@ -39,7 +39,7 @@ class SpireService(Service):
     _log = Logger()
 
     def __init__(self, name: str, *, clock: Clock, readiness: Readiness, verbs: Verbs | None = None) -> None:
-        self.setName(name)
+        self.setName(name)  # type: ignore[no-untyped-call]
         self.readiness = readiness
         self.verbs = Verbs() if verbs is None else verbs
         self._clock = clock
@@ -77,12 +77,12 @@ class SpireService(Service):
 
     def startService(self) -> None:
         """Start without anybody waiting; a failure is logged by `start` already."""
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         Deferred.fromCoroutine(self.start()).addErrback(lambda _: None)
 
     def stopService(self) -> Deferred[None]:
         """Stop, as Twisted's service tree asks for it."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self.stop())
 
     async def _start_children(self) -> None:
@@ -105,8 +105,12 @@ class SpireService(Service):
             child = self._started.pop()
             try:
                 stopping = Deferred.fromCoroutine(_settled(child.stop()))
-                stopping.addTimeout(child.stop_seconds, self._clock.reactor)
-                await stopping
+                timer = self._clock.later(child.stop_seconds, stopping.cancel)
+                try:
+                    await stopping
+                finally:
+                    if timer.active():
+                        timer.cancel()
             except Exception:  # noqa: BLE001 - one child that cannot stop must not keep the others running
                 self._log.failure("{child} of {service} did not stop cleanly", child=child.name, service=self.name)
 

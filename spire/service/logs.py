@@ -68,7 +68,7 @@ class Levels:
         """Change the level of `source`, or of all; ValueError for an unknown level."""
         if level not in (constant.name for constant in LogLevel.iterconstants()):
             raise ValueError(f"no level {level}")
-        self._predicate.setLogLevelForNamespace(source or None, LogLevel.levelWithName(level))
+        self._predicate.setLogLevelForNamespace(source, LogLevel.levelWithName(level))
 
     def filter(self, observer: ILogObserver) -> ILogObserver:
         """Return an observer that passes on to `observer` what the level lets through."""
@@ -87,4 +87,4 @@ def open_log(path: Path | None) -> Callable[[str], object]:
         return write
     path.parent.mkdir(parents=True, exist_ok=True)
     file = LogFile(path.name, str(path.parent), rotateLength=ROTATE_BYTES, maxRotatedFiles=FILES_KEPT)
-    return file.write  # type: ignore[no-any-return] # Twisted's log files have no types
+    return file.write

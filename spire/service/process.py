@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
@@ -87,7 +86,7 @@ class _Nowhere:
         """Refuse: there is no certificate authority to trust."""
         raise Unavailable(f"the configuration has no [locator] section, so {service} at {address} cannot be trusted")
 
-    def listen(self, address: str, service: str, factory: Factory) -> Deferred[IListeningPort]:  # noqa: ARG002 - the interface names it
+    def listen(self, address: str, service: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:  # noqa: ARG002 - the interface names it
         """Refuse: there is no certificate to show."""
         raise Unavailable(f"the configuration has no [server] section, so {service} cannot listen at {address}")
 
@@ -103,7 +102,8 @@ class ProcessService(Service):
     def __init__(
         self, name: str, room: SpireService, configuration: ProcessConfiguration, parts: Parts, reactor: Any
     ) -> None:
-        self.setName(name)
+        self.setName(name)  # type: ignore[no-untyped-call]
+        self.process = name
         self.room = room
         self._configuration = configuration
         self._parts = parts
@@ -126,19 +126,19 @@ class ProcessService(Service):
     def setServiceParent(self, parent: Any) -> None:
         """Join the application, and give it our log: twistd asks its application for the observer."""
         if isinstance(parent, Componentized):
-            log = JsonLog(self.name, open_log(self._configuration.run.log_file))
+            log = JsonLog(self.process, open_log(self._configuration.run.log_file))
             parent.setComponent(ILogObserver, self._levels.filter(log))
-        super().setServiceParent(parent)
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
         """Begin to start as soon as the reactor runs, so that a failure can stop it."""
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         sys.setswitchinterval(SWITCH_SECONDS)
         self._reactor.callWhenRunning(lambda: Deferred.fromCoroutine(self._start()))
 
     def stopService(self) -> Deferred[None]:
         """Stop the room, then what shows it."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
@@ -150,7 +150,7 @@ class ProcessService(Service):
             self._vitals.start()
             await self._admin.start()
         except OSError:
-            self._log.failure("{process} cannot use its run directory", process=self.name)
+            self._log.failure("{process} cannot use its run directory", process=self.process)
             self._give_up()
             return
         try:
@@ -161,26 +161,26 @@ class ProcessService(Service):
             return
         gc.collect()
         gc.freeze()  # what lives now lives until the end: collections need not walk it
-        self._log.info("{process} is ready", process=self.name)
+        self._log.info("{process} is ready", process=self.process)
 
     async def _stop(self) -> None:
         await self.room.stop()
         self._vitals.stop()
         await self._admin.stop()
-        self._log.info("{process} has stopped", process=self.name)
+        self._log.info("{process} has stopped", process=self.process)
 
     def _give_up(self) -> None:
-        self._log.critical("{process} did not start and exits", process=self.name)
+        self._log.critical("{process} did not start and exits", process=self.process)
         exit_with(1)
         self._reactor.stop()
 
     def _ping(self) -> dict[str, object]:
-        return {"process": self.name, "pid": os.getpid()}
+        return {"process": self.process, "pid": os.getpid()}
 
     def _status(self) -> dict[str, object]:
         readiness = self.room.readiness
         return {
-            "process": self.name,
+            "process": self.process,
             "service": self.room.name,
             "environment": self._configuration.environment.name,
             "pid": os.getpid(),

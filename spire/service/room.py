@@ -1,6 +1,7 @@
 """The assembly that servers share: database, Locator, upstreams, own steps, ports, registration, in the order told."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IListeningPort
@@ -172,9 +173,7 @@ class ServerRoom:
     async def _register(self) -> None:
         locator = self._locator()
         for service, addresses, properties in self._registrations:
-            await self._until(
-                "registration", Unavailable, lambda s=service, a=addresses, p=properties: locator.register(s, a, p)
-            )
+            await self._until("registration", Unavailable, partial(locator.register, service, addresses, properties))
 
     async def _drain(self) -> dict[str, object]:
         if self.locator is not None:
@@ -185,7 +184,9 @@ class ServerRoom:
 
     async def _close_ports(self) -> None:
         while self._ports:
-            await self._ports.pop().stopListening()
+            stopping = self._ports.pop().stopListening()
+            if stopping is not None:
+                await stopping
 
     async def _wait(self, key: str, when_ready: Callable[..., Any]) -> None:
         self.readiness.because(key, f"waits for {key}")
