@@ -1,1 +1,1 @@
-"""Tests of spire.locator."""
+"""Tests of the Service Locator."""

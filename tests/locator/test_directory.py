@@ -1,0 +1,239 @@
+"""Rights, roles and paths in the directory."""
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from spire.locator.directory import Directory
+from spire.locator.values import AccountKind, Kind, Right
+from spire.wire.errors import Forbidden, NotFound
+from tests.locator.places import (
+    ACCOUNTS,
+    ADA,
+    ADMINISTRATORS,
+    BOOK,
+    DEMO,
+    MANAGERS,
+    MAX,
+    NEW,
+    ROOT,
+    SERVICES,
+    TESS,
+    TRADERS,
+    UID,
+    account,
+    demo,
+    held,
+    place,
+)
+
+
+class RightsTests(SynchronousTestCase):
+    """Rights flow down the target's ancestry, and only there."""
+
+    def setUp(self) -> None:
+        self.directory = demo()
+
+    def test_a_grant_on_the_entry_itself_holds(self) -> None:
+        """The trader may trade his own trading account."""
+        self.assertTrue(self.directory.holds(TESS, Right.TRADE, BOOK))
+
+    def test_a_grant_above_reaches_what_stands_beneath(self) -> None:
+        """The group's manager manages its trading accounts."""
+        self.assertTrue(self.directory.holds(MAX, Right.MANAGE, BOOK))
+
+    def test_a_grant_beneath_does_not_reach_up(self) -> None:
+        """Trading one account gives nothing on its group."""
+        self.assertFalse(self.directory.holds(TESS, Right.TRADE, DEMO))
+
+    def test_any_parent_suffices(self) -> None:
+        """An entry with a second parent takes the rights held there as well."""
+        other = place(NEW, "other", ROOT)
+        self.directory.put(evolve(other, grants=(held(TESS, Right.READ),)))
+        self.directory.put(evolve(self.directory.entry(UID), parents=(SERVICES, NEW)))
+        self.assertTrue(self.directory.holds(TESS, Right.READ, UID))
+
+    def test_standing_in_a_directory_gives_the_holder_nothing(self) -> None:
+        """A grant to a directory is not a grant to the accounts in it."""
+        self.directory.put(evolve(self.directory.entry(BOOK), grants=(held(TRADERS, Right.TRADE),)))
+        self.assertFalse(self.directory.holds(TESS, Right.TRADE, BOOK))
+
+    def test_rights_of_two_grants_do_not_add_up(self) -> None:
+        """READ here and TRADE above are each held, but no one grant holds both."""
+        self.directory.put(evolve(self.directory.entry(BOOK), grants=(held(MAX, Right.TRADE),)))
+        self.assertTrue(self.directory.holds(MAX, Right.TRADE, BOOK))
+        self.assertTrue(self.directory.holds(MAX, Right.READ, BOOK))
+        self.assertFalse(self.directory.holds(MAX, Right.READ | Right.TRADE, BOOK))
+
+    def test_administrate_does_not_imply_read(self) -> None:
+        """Each right is granted by name."""
+        self.directory.put(evolve(self.directory.entry(BOOK), grants=(held(TESS, Right.ADMINISTRATE),)))
+        self.assertFalse(self.directory.holds(TESS, Right.READ, BOOK))
+
+    def test_an_account_may_read_itself(self) -> None:
+        """READ on oneself needs no grant, and nothing else comes with it."""
+        self.assertTrue(self.directory.holds(TESS, Right.READ, TESS))
+        self.assertFalse(self.directory.holds(TESS, Right.ADMINISTRATE, TESS))
+
+    def test_a_disabled_account_holds_nothing(self) -> None:
+        """Disabling takes every right at once."""
+        self.directory.put(evolve(self.directory.entry(TESS), disabled=True))
+        self.assertFalse(self.directory.holds(TESS, Right.TRADE, BOOK))
+
+    def test_nothing_is_held_on_an_unknown_entry(self) -> None:
+        """An id that is not there is refused, also to who holds everything on the root."""
+        self.assertFalse(self.directory.holds(ADA, Right.READ, NEW))
+
+    def test_a_missing_right_is_forbidden_by_name(self) -> None:
+        """The refusal says which right is missing."""
+        error = self.assertRaises(Forbidden, self.directory.require, TESS, Right.MANAGE, BOOK)
+        self.assertEqual(error.details["right"], "MANAGE")
+
+    def test_a_missing_entry_is_not_found(self) -> None:
+        """An unknown id is NOT_FOUND."""
+        self.assertRaises(NotFound, self.directory.require, ADA, Right.READ, NEW)
+
+    def test_rows_that_form_a_cycle_for_a_moment_do_not_hang(self) -> None:
+        """A follower that has one row of two still answers."""
+        self.directory.put(place(NEW, "low", NEW + 1))
+        self.directory.put(place(NEW + 1, "high", NEW))
+        self.assertFalse(self.directory.holds(ADA, Right.READ, NEW))
+        self.assertEqual(self.directory.paths(NEW), [])
+
+
+class RoleTests(SynchronousTestCase):
+    """Roles come from membership of the well-known directories."""
+
+    def setUp(self) -> None:
+        self.directory = demo()
+
+    def test_each_directory_gives_its_role(self) -> None:
+        """Administrator, service, manager and trader are where they stand."""
+        found = [self.directory.roles(who) for who in (ADA, UID, MAX, TESS)]
+        self.assertEqual(found, [{"administrator"}, {"service"}, {"manager"}, {"trader"}])
+
+    def test_a_directory_of_the_same_name_elsewhere_gives_none(self) -> None:
+        """Only the place beneath the root counts."""
+        self.directory.put(place(NEW, "administrators", DEMO))
+        self.directory.put(account(TESS, "tess", NEW))
+        self.assertEqual(self.directory.roles(TESS), frozenset())
+
+    def test_standing_two_levels_below_gives_none(self) -> None:
+        """Membership is direct."""
+        self.directory.put(place(NEW, "inner", ADMINISTRATORS))
+        self.directory.put(account(TESS, "tess", NEW))
+        self.assertEqual(self.directory.roles(TESS), frozenset())
+
+    def test_a_service_is_never_an_administrator(self) -> None:
+        """Wherever it stands, a service has no person's role."""
+        self.directory.put(account(UID, "uid_service", ADMINISTRATORS, MANAGERS, SERVICES, kind=AccountKind.SERVICE))
+        self.assertEqual(self.directory.roles(UID), {"service"})
+
+    def test_a_disabled_account_has_no_role_and_no_capability(self) -> None:
+        """Disabling takes roles and capabilities."""
+        self.directory.put(evolve(self.directory.entry(UID), disabled=True, capabilities=("uid.reserve",)))
+        self.assertEqual(self.directory.roles(UID) | self.directory.capabilities(UID), frozenset())
+
+    def test_the_members_of_a_role_are_listed(self) -> None:
+        """Everybody who holds a role can be found."""
+        self.assertEqual([entry.name for entry in self.directory.members("trader")], ["tess"])
+
+
+class PathTests(SynchronousTestCase):
+    """Entries are found by path."""
+
+    def setUp(self) -> None:
+        self.directory = demo()
+
+    def test_a_path_leads_to_its_entry(self) -> None:
+        """Names are followed from the root, with or without a first slash."""
+        for path in ("trading_groups/demo/accounts/tess", "/trading_groups/demo/accounts/tess"):
+            found = self.directory.find(path)
+            assert found is not None
+            self.assertEqual(found.entry_id, BOOK)
+
+    def test_the_empty_path_is_the_root(self) -> None:
+        """Both spellings of the root's path work."""
+        self.assertEqual([self.directory.find(""), self.directory.find("/")], [self.directory.entry(ROOT)] * 2)
+
+    def test_an_empty_step_or_a_wrong_name_finds_nothing(self) -> None:
+        """There are no short cuts."""
+        found = [self.directory.find(path) for path in ("trading_groups//demo", "trading_groups/x/y", "Administrators")]
+        self.assertEqual(found, [None, None, None])
+
+    def test_an_entry_has_a_path_through_each_parent(self) -> None:
+        """All paths are listed."""
+        self.directory.put(account(TESS, "tess", TRADERS, ADMINISTRATORS))
+        self.assertEqual(self.directory.paths(TESS), ["/administrators/tess", "/trading_groups/demo/traders/tess"])
+        self.assertEqual(self.directory.paths(ROOT), ["/"])
+
+    def test_accounts_are_found_by_name_whatever_the_case(self) -> None:
+        """The login name is not case-sensitive, and a trading account is no account."""
+        found = self.directory.account("TESS")
+        assert found is not None
+        self.assertEqual(found.entry_id, TESS)
+
+    def test_a_renamed_account_is_found_by_its_new_name_only(self) -> None:
+        """Writing an entry anew moves its name."""
+        self.directory.put(account(TESS, "tessa", TRADERS))
+        self.assertIsNone(self.directory.account("tess"))
+        self.assertIsNotNone(self.directory.account("tessa"))
+
+    def test_trading_accounts_by_right(self) -> None:
+        """The trading accounts on which a right is held are listed."""
+        self.assertEqual([entry.entry_id for entry in self.directory.trading_accounts(MAX, Right.MANAGE)], [BOOK])
+        self.assertEqual(self.directory.trading_accounts(UID, Right.TRADE), [])
+
+    def test_the_groups_of_an_entry(self) -> None:
+        """Trader, manager and trading account stand in their group; an administrator in none."""
+        found = [[group.entry_id for group in self.directory.groups_of(who)] for who in (TESS, MAX, BOOK, ADA)]
+        self.assertEqual(found, [[DEMO], [DEMO], [DEMO], []])
+
+    def test_removed_entries_are_gone_from_every_index(self) -> None:
+        """Nothing finds an entry that was removed."""
+        self.directory.remove(TESS)
+        self.assertIsNone(self.directory.account("tess"))
+        self.assertEqual(self.directory.children(TRADERS), [])
+        self.assertNotIn(TESS, self.directory)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[tuple[int, tuple[int, ...]]]:
+    """Draw nodes 1..n, each with parents of a smaller number."""
+    size = draw(st.integers(2, 8))
+    return [
+        (node, tuple(sorted(draw(st.sets(st.integers(1, node - 1), max_size=3))))) if node > 1 else (1, ())
+        for node in range(1, size + 1)
+    ]
+
+
+class InheritanceProperties(SynchronousTestCase):
+    """For any graph, a right is held exactly where the grant's place is an ancestor."""
+
+    @settings(max_examples=80, deadline=None, derandomize=True)
+    @given(graphs(), st.data())
+    def test_a_right_is_held_exactly_beneath_its_grant(
+        self, graph: list[tuple[int, tuple[int, ...]]], data: st.DataObject
+    ) -> None:
+        """Reachability upwards, computed independently, decides."""
+        granted = data.draw(st.sampled_from([node for node, _ in graph]))
+        target = data.draw(st.sampled_from([node for node, _ in graph]))
+        entries = [place(node, f"n{node}", *parents) for node, parents in graph]
+        directory = Directory([*entries, account(99, "who")])
+        directory.put(evolve(directory.entry(granted), grants=(held(99, Right.MOVE),)))
+        above = {target}
+        for node, parents in reversed(graph):
+            above |= set(parents) if node in above else set()
+        self.assertEqual(directory.holds(99, Right.MOVE, target), granted in above)
+
+
+class KindTests(SynchronousTestCase):
+    """Only accounts hold rights."""
+
+    def test_a_trading_account_or_directory_holds_nothing(self) -> None:
+        """A grant whose holder is not an account is empty."""
+        directory = demo()
+        directory.put(evolve(directory.entry(ACCOUNTS), grants=(held(BOOK, Right.READ),)))
+        self.assertEqual(directory.entry(BOOK).kind, Kind.TRADING_ACCOUNT)
+        self.assertFalse(directory.holds(BOOK, Right.READ, ACCOUNTS))
