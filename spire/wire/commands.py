@@ -23,3 +23,9 @@ class Command(amp.Command):
 
     login: ClassVar[bool] = False
     cancel_on_close: ClassVar[bool] = False
+
+
+class Push(Command):
+    """A one-way command: no answer, no error; unknown to an older peer it is ignored."""
+
+    requiresAnswer = False  # noqa: N815 (Twisted's name)

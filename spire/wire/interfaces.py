@@ -1,10 +1,11 @@
 """What the wire asks of the Locator, of rooms and of transports, and what it gives them."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamClientEndpoint
-from twisted.protocols.amp import IResponderLocator
+from twisted.protocols.amp import Command, IResponderLocator
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface
 
@@ -23,7 +24,7 @@ class IConnection(Interface):
     ) -> Deferred[dict[str, object]]:
         """Call `command`; the Deferred fires with the answer's values by name, or fails with a SpireError."""
 
-    def push(command: object, arguments: dict[str, object]) -> None:
+    def push(command: type[Command], arguments: dict[str, Any]) -> None:
         """Send a one-way command; nothing happens on a closed connection."""
 
     def write_box(box: bytes) -> None:
