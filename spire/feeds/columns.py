@@ -12,14 +12,14 @@ _ZERO: Final = ord("0")
 _DOT: Final = ord(".")
 
 
-class MalformedText(ValueError):
+class MalformedTextError(ValueError):
     """A file's text is not what its format says; the message names the line and the column, counted from 1."""
 
 
 class Columns:
     """The cells of a CSV text as offsets, each column converted on demand.
 
-    MalformedText: a line does not hold exactly `width` cells.
+    MalformedTextError: a line does not hold exactly `width` cells.
     """
 
     def __init__(self, text: bytes, width: int) -> None:
@@ -28,7 +28,7 @@ class Columns:
         self._bytes = np.frombuffer(text, dtype=np.uint8)
         separators = np.flatnonzero((self._bytes == _COMMA) | (self._bytes == _NEWLINE))
         if separators.size % width or not self._regular(separators, width):
-            raise MalformedText(f"line {self._irregular_line(separators, width)} does not hold {width} cells")
+            raise MalformedTextError(f"line {self._irregular_line(separators, width)} does not hold {width} cells")
         ends = separators.reshape(-1, width)
         starts = np.empty_like(ends)
         starts.reshape(-1)[1:] = ends.reshape(-1)[:-1] + 1
@@ -55,13 +55,13 @@ class Columns:
         starts, ends = self._starts[:, column], self._ends[:, column]
         blank = np.flatnonzero(ends <= starts)
         if blank.size:
-            raise MalformedText(f"line {int(blank[0]) + 1}, column {column + 1} is empty")
+            raise MalformedTextError(f"line {int(blank[0]) + 1}, column {column + 1} is empty")
         return starts, ends
 
     def _digits(self, starts: NDArray[np.intp], ends: NDArray[np.intp], column: int, base: int) -> NDArray[np.uint64]:
         width = int((ends - starts).max(initial=0))
         if width > (18 if base == 10 else 16):
-            raise MalformedText(f"column {column + 1} holds a number of {width} digits")
+            raise MalformedTextError(f"column {column + 1} holds a number of {width} digits")
         total = np.zeros(len(starts), dtype=np.uint64)
         for position in range(width):
             at = starts + position
@@ -69,7 +69,7 @@ class Columns:
             digit = _VALUES[self._bytes[np.where(inside, at, 0)]]
             wrong = np.flatnonzero(inside & (digit >= base))
             if wrong.size:
-                raise MalformedText(f"line {int(wrong[0]) + 1}, column {column + 1} is not a number")
+                raise MalformedTextError(f"line {int(wrong[0]) + 1}, column {column + 1} is not a number")
             total = np.where(inside, total * np.uint64(base) + digit.astype(np.uint64), total)
         return total
 
@@ -95,7 +95,7 @@ class Columns:
         lengths = ends - fraction_starts
         if int(lengths.max(initial=0)) > places:
             line = int(np.flatnonzero(lengths > places)[0]) + 1
-            raise MalformedText(f"line {line}, column {column + 1} has more than {places} decimal places")
+            raise MalformedTextError(f"line {line}, column {column + 1} has more than {places} decimal places")
         fraction = self._digits(fraction_starts, ends, column, 10).astype(np.int64)
         scale = 10 ** np.arange(places, -1, -1, dtype=np.int64)
         result: NDArray[np.int64] = whole * np.int64(10**places) + fraction * scale[lengths]
@@ -106,7 +106,7 @@ class Columns:
         starts, ends = self._cells(column)
         wrong = np.flatnonzero(ends - starts != 1)
         if wrong.size:
-            raise MalformedText(f"line {int(wrong[0]) + 1}, column {column + 1} is not one letter")
+            raise MalformedTextError(f"line {int(wrong[0]) + 1}, column {column + 1} is not one letter")
         return self._bytes[starts]
 
 

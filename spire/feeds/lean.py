@@ -16,7 +16,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from spire.feeds.columns import Columns, MalformedText
+from spire.feeds.columns import Columns, MalformedTextError
 from spire.marketdata.values import BBO, TRADE, BboKind, Present, Records, RecordType
 from spire.values.time import local_midnight
 
@@ -119,7 +119,7 @@ def read_file(file: TickFile, *, instrument: int, listing_venue: int, exchanges:
         if file.record_type is RecordType.TRADE:
             return trades(text, midnight=midnight, instrument=instrument, exchanges=exchanges)
         return quotes(text, midnight=midnight, instrument=instrument, listing_venue=listing_venue, exchanges=exchanges)
-    except MalformedText as error:
+    except MalformedTextError as error:
         raise FeedFileError(f"{file.path}: {error}") from error
 
 
@@ -149,7 +149,7 @@ def quotes(text: bytes, *, midnight: int, instrument: int, listing_venue: int, e
     is_bid, is_ask = (ask == 0) & (ask_size == 0), (bid == 0) & (bid_size == 0)
     unclear = np.flatnonzero(is_bid == is_ask)
     if unclear.size:
-        raise MalformedText(f"line {int(unclear[0]) + 1} must hold a bid or an offer, not both or neither")
+        raise MalformedTextError(f"line {int(unclear[0]) + 1} must hold a bid or an offer, not both or neither")
     paired = np.zeros(len(columns), dtype=bool)
     paired[:-1] = is_bid[:-1] & is_ask[1:] & (time[:-1] == time[1:])
     second = np.zeros(len(columns), dtype=bool)
@@ -189,5 +189,7 @@ def _venue_numbers(letters: NDArray[np.uint8], exchanges: Mapping[str, int]) -> 
     unknown = np.flatnonzero(numbers == 0)
     if unknown.size:
         letter = chr(int(letters[unknown[0]]))
-        raise MalformedText(f"line {int(unknown[0]) + 1} names exchange {letter!r}, which no venue of the platform has")
+        raise MalformedTextError(
+            f"line {int(unknown[0]) + 1} names exchange {letter!r}, which no venue of the platform has"
+        )
     return numbers
