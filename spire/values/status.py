@@ -72,6 +72,18 @@ LEGAL: Final[dict[ExecType, dict[Status, frozenset[Status]]]] = {
 }
 """For each kind of report: from which status it may come, and to which it may lead."""
 
+_AFTER_THE_DAY: Final = frozenset((Status.DONE_FOR_DAY,))
+_STILL_SAID_AFTER_THE_DAY: Final = frozenset(
+    (
+        ExecType.TRADE,
+        ExecType.TRADE_CANCEL,
+        ExecType.TRADE_CORRECT,
+        ExecType.CANCEL_REJECTED,
+        ExecType.REPLACE_REJECTED,
+        ExecType.STATUS,
+    )
+)
+
 
 @frozen(kw_only=True)
 class OrderState:
@@ -163,8 +175,8 @@ def advance(state: OrderState, change: Change) -> OrderState:
 
     TransitionError: the change may not follow from the order's status, or has no quantity where it needs one.
     """
-    legal = LEGAL[change.exec_type].get(state.status)
-    if legal is None:
+    legal = legal_outcomes(state, change.exec_type)
+    if not legal:
         raise TransitionError(f"{change.exec_type.name} cannot follow {state.status.name}")
     after = _EFFECTS[change.exec_type](state, change)
     if after.status not in legal:
@@ -173,6 +185,13 @@ def advance(state: OrderState, change: Change) -> OrderState:
         )
     version = state.version if change.version is None else change.version
     return evolve(after, sequence=state.sequence + 1, version=version)
+
+
+def legal_outcomes(state: OrderState, exec_type: ExecType) -> frozenset[Status]:
+    """Return the statuses to which a kind of report may take an order; none when it may not come at all."""
+    if state.status is Status.DONE_FOR_DAY and not state.is_live:
+        return _AFTER_THE_DAY if exec_type in _STILL_SAID_AFTER_THE_DAY else frozenset()
+    return LEGAL[exec_type].get(state.status, frozenset())
 
 
 def _working(state: OrderState) -> Status:
