@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from twisted.logger import (
     FilteringLogObserver,
@@ -75,16 +75,24 @@ class Levels:
         return FilteringLogObserver(observer, [self._predicate])
 
 
-def open_log(path: Path | None) -> Callable[[str], object]:
-    """Return the function that writes a line: to standard output, or to a file that is rotated by size."""
-    if path is None:
-        stream: IO[str] = sys.stdout
+class LogOutput:
+    """Where lines go: standard output, or a file that is rotated by size."""
 
-        def write(line: str) -> None:
-            stream.write(line)
-            stream.flush()
+    def __init__(self, path: Path | None) -> None:
+        self._file: Any = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = LogFile(path.name, str(path.parent), rotateLength=ROTATE_BYTES, maxRotatedFiles=FILES_KEPT)
 
-        return write
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = LogFile(path.name, str(path.parent), rotateLength=ROTATE_BYTES, maxRotatedFiles=FILES_KEPT)
-    return file.write
+    def write(self, line: str) -> None:
+        """Write one line, at once."""
+        if self._file is not None:
+            self._file.write(line)
+        else:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        """Close the file; standard output stays open."""
+        if self._file is not None:
+            self._file.close()

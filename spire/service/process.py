@@ -22,7 +22,7 @@ from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
 from spire.service.admin import AdminEndpoint, private_directory
 from spire.service.container import SpireService
-from spire.service.logs import JsonLog, Levels, open_log
+from spire.service.logs import JsonLog, Levels, LogOutput
 from spire.service.notify import ReadyFile, Systemd
 from spire.service.options import ServerOptions
 from spire.service.parts import Parts
@@ -126,7 +126,7 @@ class ProcessService(Service):
     def setServiceParent(self, parent: Any) -> None:
         """Join the application, and give it our log: twistd asks its application for the observer."""
         if isinstance(parent, Componentized):
-            log = JsonLog(self.process, open_log(self._configuration.run.log_file))
+            log = JsonLog(self.process, LogOutput(self._configuration.run.log_file).write)
             parent.setComponent(ILogObserver, self._levels.filter(log))
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]
 

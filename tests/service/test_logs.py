@@ -8,7 +8,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.runtime.log_context import log_context
-from spire.service.logs import JsonLog, Levels, open_log
+from spire.service.logs import JsonLog, Levels, LogOutput
 
 
 class JsonLogTests(SynchronousTestCase):
@@ -86,12 +86,14 @@ class JsonLogTests(SynchronousTestCase):
         self.assertEqual(self.lines, [])
 
 
-class OpenLogTests(SynchronousTestCase):
+class LogOutputTests(SynchronousTestCase):
     """Where lines go."""
 
     def test_a_file_is_made_with_its_directory(self) -> None:
         """And is appended to."""
         path = Path(self.mktemp()) / "logs" / "uid.log"
-        open_log(path)("a\n")
-        open_log(path)("b\n")
+        for line in ("a\n", "b\n"):
+            output = LogOutput(path)
+            output.write(line)
+            output.close()
         self.assertEqual(path.read_text(), "a\nb\n")
