@@ -1,11 +1,13 @@
 """The Service Locator's store in MySQL."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from zope.interface import implementer
 
-from spire.database.database import Database, Transaction
+from spire.database.database import Database
+from spire.database.errors import CommitUnknown
+from spire.database.transaction import Transaction
 from spire.locator.interfaces import ILocatorStore
 from spire.locator.values import (
     AccountKind,
@@ -25,6 +27,10 @@ from spire.locator.values import (
 )
 from spire.values.orders import Capacity
 from spire.values.time import Timestamp
+
+R = TypeVar("R")
+
+COMMIT_ATTEMPTS = 3
 
 READ_VERSION = "SELECT version, next_entry_id, change_id FROM locator_directory WHERE id = 1"
 RAISE_VERSION = """
@@ -118,79 +124,88 @@ class LocatorStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def _run(self, name: str, function: Callable[..., R], *arguments: object) -> R:
+        """Run a transaction, again where its commit may or may not have happened: all of them may be run twice."""
+        for _ in range(COMMIT_ATTEMPTS - 1):
+            try:
+                return await self._database.run(name, function, *arguments)
+            except CommitUnknown:
+                continue
+        return await self._database.run(name, function, *arguments)
+
     async def load_directory(self) -> StoredDirectory:
         """Return the whole directory."""
-        return await self._database.run("locator.load_directory", _load_directory)
+        return await self._run("locator.load_directory", _load_directory)
 
     async def directory_version(self) -> int:
         """Return the version of the directory."""
-        return await self._database.run("locator.directory_version", _directory_version)
+        return await self._run("locator.directory_version", _directory_version)
 
     async def write_directory(self, write: DirectoryWrite, expected_version: int) -> bool:
         """Commit a change if the directory still has the expected version."""
-        return await self._database.run("locator.write_directory", _write_directory, write, expected_version)
+        return await self._run("locator.write_directory", _write_directory, write, expected_version)
 
     async def login_state(self, name: str, subjects: Iterable[str]) -> LoginState:
         """Return what a login needs to know."""
-        return await self._database.run("locator.login_state", _login_state, name.casefold(), sorted(subjects))
+        return await self._run("locator.login_state", _login_state, name.casefold(), sorted(subjects))
 
     async def credential(self, account_id: int) -> StoredCredential | None:
         """Return the credential of an account."""
-        return await self._database.run("locator.credential", _credential, READ_CREDENTIAL, account_id)
+        return await self._run("locator.credential", _credential, READ_CREDENTIAL, account_id)
 
     async def account_times(self, account_id: int) -> AccountTimes | None:
         """Return the times that are kept of an account."""
-        return await self._database.run("locator.account_times", _account_times, account_id)
+        return await self._run("locator.account_times", _account_times, account_id)
 
     async def record_failure(self, subjects: Iterable[str], now: Timestamp, forgotten_before: Timestamp) -> None:
         """Count one more failure of each subject."""
         rows = [(subject, now, forgotten_before) for subject in sorted(subjects)]
-        await self._database.run("locator.record_failure", _each, COUNT_FAILURE, rows)
+        await self._run("locator.record_failure", _each, COUNT_FAILURE, rows)
 
     async def open_session(self, session: LoginSession, cleared: Iterable[str], new_hash: str | None) -> None:
         """Write a new login session."""
-        await self._database.run("locator.open_session", _open_session, session, sorted(cleared), new_hash)
+        await self._run("locator.open_session", _open_session, session, sorted(cleared), new_hash)
 
     async def find_session(self, login_session: str) -> LoginSession | None:
         """Return a login session."""
-        found = await self._database.run("locator.find_session", _sessions, "login_session = %s", login_session)
+        found = await self._run("locator.find_session", _sessions, "login_session = %s", login_session)
         return found[0] if found else None
 
     async def load_sessions(self, ended_since: Timestamp) -> list[LoginSession]:
         """Return open login sessions and those that ended since a time."""
-        return await self._database.run("locator.load_sessions", _sessions, "ended IS NULL OR ended >= %s", ended_since)
+        return await self._run("locator.load_sessions", _sessions, "ended IS NULL OR ended >= %s", ended_since)
 
     async def ended_sessions(self, since: Timestamp) -> list[LoginSession]:
         """Return the login sessions that ended since a time."""
-        return await self._database.run("locator.ended_sessions", _sessions, "ended >= %s", since)
+        return await self._run("locator.ended_sessions", _sessions, "ended >= %s", since)
 
     async def end_sessions(self, ended: Mapping[str, Timestamp], reason: str) -> None:
         """End login sessions."""
         rows = [(time, reason, key) for key, time in sorted(ended.items())]
-        await self._database.run("locator.end_sessions", _each, END_SESSION, rows)
+        await self._run("locator.end_sessions", _each, END_SESSION, rows)
 
     async def touch_sessions(self, last_used: Mapping[str, Timestamp]) -> None:
         """Write the last use of login sessions."""
         rows = [(time, key) for key, time in sorted(last_used.items())]
-        await self._database.run("locator.touch_sessions", _each, TOUCH_SESSION, rows)
+        await self._run("locator.touch_sessions", _each, TOUCH_SESSION, rows)
 
     async def forget_before(self, sessions: Timestamp, failures: Timestamp) -> None:
         """Delete what is too old to matter."""
-        await self._database.run("locator.forget_sessions", _each, FORGET_SESSIONS, [(sessions,)])
-        await self._database.run("locator.forget_failures", _each, FORGET_FAILURES, [(failures,)])
+        await self._run("locator.forget_sessions", _each, FORGET_SESSIONS, [(sessions,)])
+        await self._run("locator.forget_failures", _each, FORGET_FAILURES, [(failures,)])
 
     async def signing_keys(self) -> list[SigningKey]:
         """Return the public halves of the signing keys."""
-        return await self._database.run("locator.signing_keys", _signing_keys)
+        return await self._run("locator.signing_keys", _signing_keys)
 
     async def add_signing_key(self, key: SigningKey) -> None:
         """Write the public half of a key."""
         row = (key.key_id, key.public_key, key.created, key.retires)
-        await self._database.run("locator.add_signing_key", _each, PUT_KEY, [row])
+        await self._run("locator.add_signing_key", _each, PUT_KEY, [row])
 
     async def retire_signing_key(self, key_id: str, retires: Timestamp) -> None:
         """Set when a key is no longer believed."""
-        await self._database.run("locator.retire_signing_key", _each, RETIRE_KEY, [(retires, key_id)])
+        await self._run("locator.retire_signing_key", _each, RETIRE_KEY, [(retires, key_id)])
 
 
 def _each(txn: Transaction, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
