@@ -53,7 +53,7 @@ class Responders:
         if found is None:
             return None
         command, function = found
-        return amp.CommandLocator()._wrapWithSerialization(function, command)  # type: ignore[no-any-return, no-untyped-call]
+        return amp.CommandLocator()._wrapWithSerialization(function, command)  # type: ignore[no-any-return]
 
 
 def responders_of(locator: IResponderLocator) -> dict[bytes, Declared]:

@@ -20,8 +20,8 @@ class IConnection(Interface):
     is_open = Attribute("False once the connection is lost or closing.")
 
     def ask(
-        command: object, arguments: dict[str, object], timeout_seconds: float = 10.0
-    ) -> Deferred[dict[str, object]]:
+        command: type[Command], arguments: dict[str, Any], timeout_seconds: float = 10.0
+    ) -> Deferred[dict[str, Any]]:
         """Call `command`; the Deferred fires with the answer's values by name, or fails with a SpireError."""
 
     def push(command: type[Command], arguments: dict[str, Any]) -> None:
