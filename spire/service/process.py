@@ -16,7 +16,8 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from zope.interface import implementer
 
-from spire.database.database import Database
+from spire.database.connector import Connector, Login
+from spire.database.database import Database, DatabaseLimits
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
@@ -59,8 +60,8 @@ def real_parts(configuration: ProcessConfiguration, reactor: Any) -> Parts:
     def run_in_thread(function: Callable[..., Any], /, *arguments: Any) -> Deferred[Any]:
         return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
 
-    def open_database(section: DatabaseSection) -> Database:
-        return Database.open(section, clock=clock, metrics=metrics, reactor=reactor)
+    def opened(section: DatabaseSection) -> Database:
+        return open_database(section, clock, metrics)
 
     return Parts(
         clock=clock,
@@ -70,8 +71,15 @@ def real_parts(configuration: ProcessConfiguration, reactor: Any) -> Parts:
         listener=_listener(server) if isinstance(server, ServerSection) else _Nowhere(),
         run_in_thread=run_in_thread,
         random_bytes=os.urandom,
-        open_database=open_database,
+        open_database=opened,
     )
+
+
+def open_database(section: DatabaseSection, clock: Clock, metrics: Metrics) -> Database:
+    """Return the database that a section names; it connects when it is started."""
+    login = Login(user=section.user, password=section.password_file.text, schema=section.schema)
+    connector = Connector(section.addresses, login, monotonic=clock.monotonic)
+    return Database(connector, clock=clock, metrics=metrics, limits=DatabaseLimits(connections=section.connections))
 
 
 def _listener(section: ServerSection) -> IListener:

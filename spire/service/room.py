@@ -21,6 +21,7 @@ from spire.wire.interfaces import IAvatars
 from spire.wire.server_session import ServerFactory
 
 RETRY_SECONDS = 1.0
+FLUSH_SECONDS = 2.0
 
 
 class ServerRoom:
@@ -67,6 +68,7 @@ class ServerRoom:
         if database is None:
             return None
         steps = load_steps(package, prefix)
+        database.on_state(self._follow("database"))
 
         async def start() -> None:
             await database.start()
@@ -132,8 +134,9 @@ class ServerRoom:
         async def stop() -> None:
             await self._close_ports()
             factory = self.factories.pop(service, None)
-            for session in () if factory is None else tuple(factory.sessions):
-                session.close("the server stops")
+            if factory is not None:
+                factory.close_all()
+                await self._sessions_gone(factory)
 
         self.add(f"port of {service}", start, stop)
 
@@ -149,6 +152,7 @@ class ServerRoom:
             clock=self.parts.clock,
             tasks=self.parts.tasks,
             metrics=self.parts.metrics,
+            random_bytes=self.parts.random_bytes,
             **options,
         )
 
@@ -181,6 +185,12 @@ class ServerRoom:
         await self._close_ports()
         self.readiness.because("drain", "an operator drains it")
         return {"sessions": sum(len(factory.sessions) for factory in self.factories.values())}
+
+    async def _sessions_gone(self, factory: ServerFactory) -> None:
+        """Let sessions flush what is on its way to them, for a moment."""
+        deadline = self.parts.clock.monotonic() + FLUSH_SECONDS
+        while factory.sessions and self.parts.clock.monotonic() < deadline:
+            await self.parts.clock.sleep(0.02)
 
     async def _close_ports(self) -> None:
         while self._ports:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from attrs import Attribute, field, frozen
 
+from spire.database.address import DatabaseAddress
 from spire.service.configuration import setting
 from spire.service.secrets import Secret, TextFile
 from spire.values.environment import Environment
@@ -26,6 +27,13 @@ def parse_addresses(items: object) -> tuple[str, ...]:
     if not isinstance(items, list) or not items:
         raise ValueError(f"must be an array of host:port, is {items!r}")
     return tuple(parse_address(item) for item in items)
+
+
+def parse_database_addresses(items: object) -> tuple[DatabaseAddress, ...]:
+    """Return a list of `host:port` or `unix:/path`, not empty; ValueError otherwise."""
+    if not isinstance(items, list) or not items or not all(isinstance(item, str) for item in items):
+        raise ValueError(f"must be an array of host:port or unix:/path, is {items!r}")
+    return tuple(DatabaseAddress.parse(item) for item in items)
 
 
 def _level(_: object, attribute: "Attribute[str]", value: str) -> None:
@@ -64,7 +72,7 @@ class LocatorSection:
 class DatabaseSection:
     """The MySQL servers (`host:port` or `unix:/path`, tried in order) and the schema."""
 
-    addresses: tuple[str, ...]
+    addresses: tuple[DatabaseAddress, ...] = setting(parse=parse_database_addresses)
     user: str
     password_file: Secret
     schema: str = "spire"
