@@ -1,0 +1,99 @@
+"""What an instance is made of: its servers and feeds in start order, with their ports, accounts and tables."""
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class ServerKind:
+    """One kind of process.
+
+    `name` names its configuration, log and readiness file; `ports` are those of a port offset of 0, by service name.
+    `package` holds the migrations of the tables that begin with `tables`, if it has any; what `account` may do stands in
+    `spire.locator.bootstrap`.
+    """
+
+    name: str
+    tap: str
+    account: str | None
+    ports: dict[str, int]
+    package: str | None = None
+    tables: str | None = None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The service names that it answers to."""
+        return tuple(self.ports)
+
+
+SERVERS = (
+    ServerKind(
+        name="service-locator",
+        tap="spire-service-locator",
+        account=None,
+        ports={"service_locator": 20000},
+        package="spire.locator",
+        tables="locator",
+    ),
+    ServerKind(
+        name="uid",
+        tap="spire-uid",
+        account="uid_service",
+        ports={"uid_service": 20900},
+        package="spire.uid",
+        tables="uid",
+    ),
+    ServerKind(
+        name="definitions",
+        tap="spire-definitions",
+        account="definitions_service",
+        ports={"definitions_service": 20200},
+        package="spire.definitions",
+        tables="definitions",
+    ),
+    ServerKind(
+        name="market-data",
+        tap="spire-market-data",
+        account="market_data_service",
+        ports={"market_data_service": 20300, "market_data_feed_service": 20400},
+        package="spire.marketdata",
+        tables="marketdata",
+    ),
+    ServerKind(
+        name="charting",
+        tap="spire-charting",
+        account="charting_service",
+        ports={"charting_service": 21400},
+    ),
+    ServerKind(
+        name="order-execution",
+        tap="spire-order-execution",
+        account="order_execution_service",
+        ports={"order_execution_service": 20700},
+        package="spire.execution",
+        tables="execution",
+    ),
+)
+
+FEEDS = (
+    ServerKind(
+        name="simulation-feed",
+        tap="spire-simulation-feed",
+        account="simulation_feed",
+        ports={},
+    ),
+    ServerKind(
+        name="replay-feed",
+        tap="spire-replay-feed",
+        account="replay_feed",
+        ports={},
+    ),
+)
+
+KINDS = {kind.name: kind for kind in (*SERVERS, *FEEDS)}
+
+
+def kind_of(name: str) -> ServerKind:
+    """Return the kind called `name`; ValueError lists those there are."""
+    if name not in KINDS:
+        raise ValueError(f"no server {name}: there are {', '.join(KINDS)}")
+    return KINDS[name]
