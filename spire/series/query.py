@@ -1,0 +1,100 @@
+"""The question that every data service answers: which records of a topic."""
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+from attrs import evolve, field, frozen
+
+from spire.series.filter import Filter
+from spire.values.time import Timestamp
+from spire.wire.errors import Invalid
+
+
+class LimitFrom(IntEnum):
+    """Which end of the range a limit keeps; either way the oldest record comes first."""
+
+    HEAD = 1
+    TAIL = 2
+
+
+class Interruption(IntEnum):
+    """What a lost connection means to a query."""
+
+    BREAK = 1
+    """The query ends with UNAVAILABLE."""
+    RECOVER = 2
+    """Everything after the last record received is asked for again, whatever the limit was."""
+
+
+@frozen(kw_only=True)
+class Query:
+    """Which records of `topic` are wanted.
+
+    Ranges include both ends; times are market time, nanoseconds since 1970 UTC, and sequence order is not time order.
+    `limit` keeps so many records of the range, after the filter. `feed_session` names one of several recordings of a
+    day; None takes the primary ones. `options` belong to the service.
+    """
+
+    topic: str
+    start_sequence: int | None = None
+    end_sequence: int | None = None
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    limit: int | None = None
+    limit_from: LimitFrom = LimitFrom.TAIL
+    filter: Filter | None = None
+    policy: Interruption = Interruption.RECOVER
+    feed_session: int | None = None
+    options: dict[str, str] = field(factory=dict)
+
+
+LONGEST_QUERY: Final = 16_384
+"""Bytes of an encoded query."""
+
+
+def validate(query: Query) -> Query:
+    """Return `query` unless it makes no sense: raises Invalid for a reversed range or a limit below 1."""
+    for name, start, end in (
+        ("sequence", query.start_sequence, query.end_sequence),
+        ("time", query.start_time, query.end_time),
+    ):
+        if start is not None and end is not None and start > end:
+            raise Invalid(f"The range by {name} ends before it begins.", argument="query")
+    if query.limit is not None and query.limit < 1:
+        raise Invalid("A limit is at least 1.", argument="query")
+    return query
+
+
+def remainder(query: Query, last: int, received: int) -> Query | None:
+    """Return what to ask for after `received` records, the last with sequence `last`; None where nothing is left.
+
+    Never the limit again: a TAIL's rest is everything after `last`, a HEAD's rest is what its limit leaves.
+    """
+    if not received:
+        return query
+    limit = query.limit
+    if limit is not None:
+        if query.limit_from is LimitFrom.TAIL:
+            limit = None
+        elif received >= limit:
+            return None
+        else:
+            limit -= received
+    if query.end_sequence is not None and last >= query.end_sequence:
+        return None
+    return evolve(query, start_sequence=last + 1, limit=limit)
+
+
+def is_live(query: Query) -> bool:
+    """Return whether the query can go on with what comes: its range has no end and no HEAD limit leaves a hole."""
+    return (
+        query.end_sequence is None
+        and query.end_time is None
+        and not (query.limit is not None and query.limit_from is LimitFrom.HEAD)
+    )
+
+
+def filter_bytes(expression: Filter | None) -> bytes | None:
+    """Return a filter as a subscription carries it."""
+    return None if expression is None else msgspec.msgpack.encode(expression)

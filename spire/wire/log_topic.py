@@ -1,0 +1,240 @@
+"""A topic of records with stored sequences: its open batch, its ring, and the views that subscribers share."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from spire.wire.errors import Conflict
+from spire.wire.outbound import OutboundStream
+from spire.wire.records import Codec
+from spire.wire.segments import MAXIMUM_SEQUENCE, PAYLOAD_LIMIT, Segment, segment
+from spire.wire.topics import IHistory, Policy
+
+Keep = Callable[[bytes, int], tuple[bytes, int]]
+"""A compiled filter: (payload, count) to the payload and count of the records that pass."""
+
+
+class Board(Protocol):
+    """What a log topic needs of its publisher."""
+
+    def next_stream(self) -> int:
+        """Return a stream number that was never given out."""
+
+    def dirty(self, topic: "LogTopic") -> None:
+        """Know that `topic` has something to flush."""
+
+    def compile_filter(self, expression: bytes, codec: Codec[Any]) -> Keep:
+        """Return the filter that `expression` says. Raises Invalid."""
+
+
+class Reader(Protocol):
+    """A subscription to a topic, from its registration on."""
+
+    def end(self, code: str, message: str) -> None:
+        """Leave the topic and tell the client."""
+
+
+class View:
+    """What one (filter, policy) makes of a topic: one stream number, encoded once for all its subscribers.
+
+    `held` counts the readers, `subscribers` are the connections of those that have caught up.
+    """
+
+    __slots__ = ("_codec", "_keep", "held", "policy", "stream", "subscribers")
+
+    def __init__(self, stream: int, policy: Policy, codec: Codec[Any], keep: Keep | None) -> None:
+        self.stream = stream
+        self.policy = policy
+        self._codec = codec
+        self._keep = keep
+        self.held = 0
+        self.subscribers: dict[OutboundStream, None] = {}
+
+    @property
+    def filtered(self) -> bool:
+        """Whether records are left out."""
+        return self._keep is not None
+
+    def render(self, one: Segment) -> Segment:
+        """Return the topic's segment as this view shows it; the range stays."""
+        payload, count = one.payload, one.records
+        if self._keep is not None and count:
+            payload, count = self._keep(payload, count)
+        if self.policy is Policy.CONFLATE and count > 1:
+            payload, count = self._codec.last(payload), 1
+        if self.stream == one.stream and count == one.records:
+            return one
+        return segment(self.stream, one.after, one.through, count, payload, time=one.time)
+
+    def show(self, one: Segment, stream: OutboundStream) -> None:
+        """Queue `one` with a subscriber that is about to become live."""
+        if self.policy is Policy.CONFLATE:
+            stream.offer_latest(self.render(one))
+        else:
+            stream.offer(self.render(one))
+
+    def publish(self, one: Segment, touched: set[OutboundStream]) -> None:
+        """Queue `one` with every live subscriber; `touched` gathers those that must be flushed."""
+        shown = self.render(one)
+        if self.policy is Policy.CONFLATE:
+            for stream in self.subscribers:
+                if stream.offer_latest(shown):
+                    touched.add(stream)
+        else:
+            for stream in self.subscribers:
+                if stream.offer(shown):
+                    touched.add(stream)
+
+
+class LogTopic:
+    """One log: records are published in the order of their sequences and go out at the publisher's next flush.
+
+    `through` is the last sequence published, `epoch` the numbering it belongs to. `history` answers for what the ring
+    has let go of; without one that is a gap.
+    """
+
+    __slots__ = (
+        "_batch", "_batch_size", "_board", "_flushed", "_last", "_views", "codec", "epoch", "history", "name", "readers",
+        "ring", "through",
+    )  # fmt: skip
+
+    def __init__(
+        self, board: Board, name: str, *, epoch: int, through: int, codec: Codec[Any], history: IHistory | None = None
+    ) -> None:
+        self._board = board
+        self.name = name
+        self.epoch = epoch
+        self.through = through
+        self.codec = codec
+        self.history = history
+        self.ring: deque[Segment] = deque()
+        self.readers: set[Reader] = set()
+        self._flushed = through
+        self._last: Segment | None = None
+        self._batch: list[tuple[bytes, int, int]] = []
+        self._views: dict[tuple[bytes | None, Policy], View] = {}
+        self.view(None, Policy.LOSSLESS)
+
+    @property
+    def flushed(self) -> int:
+        """The last sequence that has become part of a segment."""
+        return self._flushed
+
+    @property
+    def ring_after(self) -> int:
+        """The sequence after which the ring holds everything."""
+        return self.ring[0].after if self.ring else self._flushed
+
+    def publish(self, payload: bytes, count: int, through: int) -> None:
+        """Make `count` records visible, which end at `through`; everything since the last `through` is covered.
+
+        Raises Conflict unless `through` is greater than before: sequences are never reissued.
+        """
+        if not self.through < through <= MAXIMUM_SEQUENCE:
+            raise Conflict(f"{self.name} stands at {self.through}: {through} cannot be published", topic=self.name)
+        self.through = through
+        if not self._batch:
+            self._board.dirty(self)
+        self._batch.append((payload, count, through))
+
+    def restart(self, *, epoch: int, through: int) -> None:
+        """Begin anew, in another epoch or behind a hole: every subscriber is sent to ask again."""
+        self.epoch = epoch
+        self.through = self._flushed = through
+        self.ring.clear()
+        self._batch.clear()
+        self._last = None
+        self.end("RESTARTED", "The topic begins anew.")
+
+    def end(self, code: str, message: str) -> None:
+        """End every subscription."""
+        for reader in tuple(self.readers):
+            reader.end(code, message)
+
+    def view(self, expression: bytes | None, policy: Policy) -> View:
+        """Return the view of a filter and a policy, made at the first call. Raises Invalid for a bad filter."""
+        view = self._views.get((expression, policy))
+        if view is None:
+            keep = None if expression is None else self._board.compile_filter(expression, self.codec)
+            view = View(self._board.next_stream(), policy, self.codec, keep)
+            self._views[(expression, policy)] = view
+        return view
+
+    def leave(self, view: View, stream: OutboundStream) -> None:
+        """Take a reader off a view; a filtered view that nobody has any more is forgotten."""
+        view.subscribers.pop(stream, None)
+        view.held -= 1
+        if not view.held and view.filtered:
+            self._views = {key: known for key, known in self._views.items() if known is not view}
+
+    def flush(self, time: int, touched: set[OutboundStream]) -> list[Segment]:
+        """Make segments of the open batch, queue them with all subscribers and return them for the ring's accounts."""
+        base = self._views[(None, Policy.LOSSLESS)]
+        made = []
+        for payload, count, through in self._gathered():
+            one = segment(base.stream, self._flushed, through, count, payload, time=time)
+            self._flushed = through
+            self.ring.append(one)
+            made.append(one)
+            for view in self._views.values():
+                if view.subscribers:
+                    view.publish(one, touched)
+        return made
+
+    def forget_oldest(self) -> None:
+        """Let go of the ring's oldest segment; the last record of all is kept for those who want the latest alone."""
+        oldest = self.ring.popleft()
+        if not self.ring and oldest.records:
+            self._last = segment(
+                oldest.stream, oldest.after, oldest.through, 1, self.codec.last(oldest.payload), time=oldest.time
+            )
+
+    def since(self, position: int) -> list[Segment] | None:
+        """Return the ring's segments that hold what follows `position`, or None where it no longer reaches back so far."""
+        if position >= self._flushed:
+            return []
+        found: list[Segment] = []
+        for one in reversed(self.ring):
+            if one.through <= position:
+                break
+            found.append(one)
+        if not found or found[-1].after > position:
+            return None
+        found.reverse()
+        return found
+
+    def latest(self, position: int) -> Segment | None:
+        """Return the last record as the answer to everything after `position`, or None where memory does not hold it."""
+        for one in reversed(self.ring):
+            if one.records:
+                last = self.codec.last(one.payload)
+                return segment(one.stream, min(position, one.after), self._flushed, 1, last, time=one.time)
+        if self._last is None:
+            return None
+        one = self._last
+        return segment(one.stream, min(position, one.after), self._flushed, 1, one.payload, time=one.time)
+
+    def _gathered(self) -> list[tuple[bytes, int, int]]:
+        """Empty the open batch into payloads that fit a segment."""
+        batch, self._batch = self._batch, []
+        if not batch:
+            return []
+        if len(batch) == 1 and len(batch[0][0]) <= PAYLOAD_LIMIT:
+            return batch
+        gathered: list[tuple[bytes, int, int]] = []
+        parts: list[bytes] = []
+        size = total = last = 0
+        for payload, count, through in batch:
+            if parts and size + len(payload) > PAYLOAD_LIMIT:
+                gathered.append((b"".join(parts), total, last))
+                parts, size, total = [], 0, 0
+            if len(payload) > PAYLOAD_LIMIT:
+                pieces = self.codec.split(payload, PAYLOAD_LIMIT)
+                gathered.extend((piece.payload, piece.records, piece.through) for piece in pieces[:-1])
+                payload, count = pieces[-1].payload, pieces[-1].records
+            parts.append(payload)
+            size += len(payload)
+            total += count
+            last = through
+        gathered.append((b"".join(parts), total, last))
+        return gathered

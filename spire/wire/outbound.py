@@ -1,0 +1,298 @@
+"""The pushing half of a connection: what waits to be written, in which order, and when a slow reader is cut."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from spire.runtime.clock import Clock
+from spire.runtime.metrics import Metrics
+from spire.wire.codec import encode_push
+from spire.wire.segments import BOX_LIMIT, Segment, join
+from spire.wire.stream_commands import Segments, StreamEnded
+
+_CAPACITY: Final = BOX_LIMIT - 4
+
+
+@frozen(kw_only=True)
+class OutboundLimits:
+    """How far a reader may fall behind: bytes that wait for it, and seconds for which its socket takes nothing."""
+
+    lossless_bytes: int = 16 * 1024 * 1024
+    paused_seconds: float = 10.0
+
+
+class Line(Protocol):
+    """The part of a connection (`spire.wire.interfaces.IConnection`) that a stream writes to."""
+
+    @property
+    def writable(self) -> bool:
+        """False while the transport asks its producer to pause."""
+
+    def write_box(self, box: bytes) -> None:
+        """Send a serialised box; `on_writable` may be called before it returns."""
+
+    def on_writable(self, callback: Callable[[bool], None]) -> None:
+        """Call `callback` with False when the transport asks to pause and with True when it takes more."""
+
+
+class Source(Protocol):
+    """Something that has segments for one connection, asked in turn with the others."""
+
+    def take(self, room: int) -> Sequence[Segment]:
+        """Hand over the next segments, of at most `room` bytes together; none when nothing is left."""
+
+
+class StreamClosedError(Exception):
+    """The connection, or the stream, has gone while something waited to be delivered."""
+
+
+class _Live:
+    """Lossless segments in the order of their publication; `size` is their bytes."""
+
+    def __init__(self) -> None:
+        self.segments: deque[Segment] = deque()
+        self.size = 0
+
+    def take(self, room: int) -> list[Segment]:
+        segments = self.segments
+        if self.size <= room:
+            taken = list(segments)
+            segments.clear()
+            self.size = 0
+            return taken
+        taken = []
+        left = room
+        while segments[0].size <= left:
+            one = segments.popleft()
+            left -= one.size
+            taken.append(one)
+        self.size -= room - left
+        return taken
+
+
+class _Conflated:
+    """The latest segment per stream; an older one that was not taken lends it the beginning of its range."""
+
+    def __init__(self) -> None:
+        self.latest: dict[int, Segment] = {}
+
+    def take(self, room: int) -> list[Segment]:
+        taken: list[Segment] = []
+        for one in self.latest.values():
+            if one.size > room:
+                break
+            room -= one.size
+            taken.append(one)
+        for one in taken:
+            del self.latest[one.stream]
+        return taken
+
+
+class _Deliveries:
+    """Segments that somebody waits to see written: history, loads. One delivery is taken at a time."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Sequence[Segment], Deferred[None]]] = deque()
+
+    def take(self, room: int) -> Sequence[Segment]:  # noqa: ARG002 (a delivery fits a box)
+        if not self.waiting:
+            return ()
+        segments, written = self.waiting.popleft()
+        written.callback(None)
+        return segments
+
+
+class OutboundStream:
+    """Everything that one connection is pushed: control first, then its sources in turn, until the transport is full.
+
+    Being paused is normal; what waits then is bounded by `OutboundLimits`. Beyond the bounds the lossless segments that
+    wait are dropped and their streams are cut: `on_cut` tells the subscriptions, whose clients resume.
+    """
+
+    def __init__(
+        self, connection: Line, *, clock: Clock, metrics: Metrics, limits: OutboundLimits | None = None
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._limits = limits or OutboundLimits()
+        self._cuts = metrics.counter("spire_streams_cut", "Streams cut because their reader fell behind.", ["reason"])
+        self._live = _Live()
+        self._conflated = _Conflated()
+        self._deliveries = _Deliveries()
+        self._ready: deque[Source] = deque()
+        self._queued: set[Source] = set()
+        self._paused_since: float | None = None if connection.writable else clock.monotonic()
+        self._flushing = False
+        self._watch: IDelayedCall | None = None
+        self._cut_callbacks: list[Callable[[frozenset[int], str], None]] = []
+        self.closed = False
+        self.written_bytes = 0
+        connection.on_writable(self.writable)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the transport has asked to be spared."""
+        return self._paused_since is not None
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of lossless segments that wait."""
+        return self._live.size
+
+    def close(self) -> None:
+        """Drop all that waits; whoever awaits a delivery gets StreamClosedError."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._watch is not None and self._watch.active():
+            self._watch.cancel()
+        self._live = _Live()
+        self._conflated.latest.clear()
+        self._ready.clear()
+        self._queued.clear()
+        self._cut_callbacks.clear()
+        while self._deliveries.waiting:
+            self._deliveries.waiting.popleft()[1].errback(StreamClosedError("the connection has gone"))
+
+    def on_cut(self, callback: Callable[[frozenset[int], str], None]) -> None:
+        """Have `callback(streams, reason)` called when streams are cut; it tells the client."""
+        self._cut_callbacks.append(callback)
+
+    def end(self, stream: int, code: str, message: str) -> None:
+        """Tell the client that `stream` has ended, before all data that waits."""
+        self.purge(stream)
+        if not self.closed:
+            self._connection.write_box(encode_push(StreamEnded, stream=stream, code=code, message=message))
+
+    def offer(self, segment: Segment) -> bool:
+        """Queue a lossless segment; True where `flush` must be called: nothing waited before it, or too much does."""
+        live = self._live
+        live.segments.append(segment)
+        before = live.size
+        live.size = before + segment.size
+        return before == 0 or live.size > self._limits.lossless_bytes
+
+    def offer_latest(self, segment: Segment) -> bool:
+        """Queue a segment in place of one of its stream that waits; True where none waited, as with `offer`."""
+        latest = self._conflated.latest
+        first = not latest
+        held = latest.get(segment.stream)
+        latest[segment.stream] = segment if held is None else segment.covering(held.after)
+        return first
+
+    def ask(self, source: Source) -> None:
+        """Have `source` asked for segments at the next flush."""
+        if source not in self._queued and not self.closed:
+            self._queued.add(source)
+            self._ready.append(source)
+
+    async def deliver(self, segments: Sequence[Segment]) -> None:
+        """Write `segments`, which are of one stream and fit a box together, when their turn comes, and return then.
+
+        Raises StreamClosedError where the connection goes first, or `purge` drops them.
+        """
+        if self.closed:
+            raise StreamClosedError("the connection has gone")
+        written: Deferred[None] = Deferred()
+        self._deliveries.waiting.append((segments, written))
+        self.flush()
+        await written
+
+    def purge(self, stream: int) -> None:
+        """Drop what waits for `stream`."""
+        live = self._live
+        if live.size:
+            kept = [one for one in live.segments if one.stream != stream]
+            if len(kept) != len(live.segments):
+                live.segments.clear()
+                live.segments.extend(kept)
+                live.size = sum(one.size for one in kept)
+        self._conflated.latest.pop(stream, None)
+        waiting = self._deliveries.waiting
+        for delivery in tuple(waiting):
+            if delivery[0][0].stream == stream:
+                waiting.remove(delivery)
+                delivery[1].errback(StreamClosedError("the stream has ended"))
+
+    def flush(self) -> None:
+        """Write boxes until nothing waits or the transport is full."""
+        if self.closed:
+            return
+        if self._live.size:
+            self.ask(self._live)
+        if self._conflated.latest:
+            self.ask(self._conflated)
+        if self._deliveries.waiting:
+            self.ask(self._deliveries)
+        if self._flushing:
+            return
+        if self._paused_since is not None:
+            self._bound()
+            return
+        self._flushing = True
+        try:
+            self._write_ready()
+        finally:
+            self._flushing = False
+        if self._live.size:
+            self._bound()
+
+    def writable(self, writable: bool) -> None:  # the connection calls it with one position
+        """Hold everything back while the transport's buffer is full; go on when it is empty."""
+        if writable:
+            self._paused_since = None
+            self.flush()
+        elif self._paused_since is None:
+            self._paused_since = self._clock.monotonic()
+
+    def _write_ready(self) -> None:
+        gathered: list[Segment] = []
+        size = 0
+        while self._ready and self._paused_since is None:
+            source = self._ready.popleft()
+            self._queued.discard(source)
+            taken = source.take(_CAPACITY)
+            if not taken:
+                continue
+            self.ask(source)
+            added = sum(one.size for one in taken)
+            if size + added > _CAPACITY:
+                self._write(gathered)
+                gathered, size = [], 0
+            gathered.extend(taken)
+            size += added
+        if gathered:
+            self._write(gathered)
+
+    def _write(self, segments: Sequence[Segment]) -> None:
+        box = encode_push(Segments, data=join(segments))
+        self.written_bytes += len(box)
+        self._connection.write_box(box)
+
+    def _bound(self) -> None:
+        """Cut where too much waits; else look again when the reader has been given its time."""
+        if self._live.size > self._limits.lossless_bytes:
+            self._cut("bytes")
+        elif self._live.size and (self._watch is None or not self._watch.active()):
+            self._watch = self._clock.later(self._limits.paused_seconds, self._look)
+
+    def _look(self) -> None:
+        if self._paused_since is None or not self._live.size:
+            return
+        left = self._paused_since + self._limits.paused_seconds - self._clock.monotonic()
+        if left <= 0:
+            self._cut("time")
+        else:
+            self._watch = self._clock.later(left, self._look)
+
+    def _cut(self, reason: str) -> None:
+        streams = frozenset(one.stream for one in self._live.segments)
+        self._live.segments.clear()
+        self._live.size = 0
+        self._cuts.labels(reason=reason).inc(len(streams))
+        for callback in tuple(self._cut_callbacks):
+            callback(streams, reason)

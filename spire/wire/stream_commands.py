@@ -1,0 +1,82 @@
+"""The commands that open streams, and the one-way pushes that fill them."""
+
+from typing import Final
+
+from attrs import frozen
+
+from spire.wire.arguments import Bytes, Integer, Text, Typed
+from spire.wire.commands import Command
+from spire.wire.topics import Mode, Policy
+
+LONGEST_TOPIC: Final = 200
+"""Bytes of a topic's name."""
+
+REQUESTS_PER_CALL: Final = 150
+"""Topics that one Subscribe may name; a client with more pages them."""
+
+FIRST_LOAD: Final = 1 << 31
+"""Stream numbers from here on are chosen by the client, for its loads; those below belong to the server's topics."""
+
+Epoch = int | str
+"""The epoch of a log topic is a number, that of a state topic the instance id of the server that holds its rows."""
+
+
+@frozen(kw_only=True)
+class TopicRequest:
+    """What a client wants of one topic.
+
+    With `after` it goes on behind that sequence of `epoch` (None: whichever epoch the server has). Without, or in
+    another epoch, it begins behind `begin`, or with what comes next where that is None. `filter` is opaque to the wire.
+    """
+
+    topic: str
+    epoch: Epoch | None = None
+    after: int | None = None
+    begin: int | None = None
+    policy: Policy = Policy.LOSSLESS
+    filter: bytes | None = None
+
+
+@frozen(kw_only=True)
+class TopicAnswer:
+    """How the server met one request, in the order of the requests.
+
+    Segments of `stream` follow from `after` on; `through` is where the topic stood. A refusal has a `code`.
+    """
+
+    topic: str
+    mode: Mode
+    stream: int = 0
+    epoch: Epoch | None = None
+    after: int = 0
+    through: int = 0
+    code: str = ""
+    message: str = ""
+
+
+class Subscribe(Command):
+    """Open or resume streams, each answered for itself. A stream that is open on this session begins anew."""
+
+    arguments = [(b"requests", Typed(tuple[TopicRequest, ...]))]
+    response = [(b"answers", Typed(tuple[TopicAnswer, ...]))]
+
+
+class Unsubscribe(Command):
+    """Close streams by their numbers; unknown ones are ignored."""
+
+    arguments = [(b"streams", Typed(tuple[int, ...]))]
+    response = []
+
+
+class Segments(Command):
+    """A box of joined segments (`spire.wire.segments`)."""
+
+    arguments = [(b"data", Bytes())]
+    requiresAnswer = False  # noqa: N815 (Twisted's)
+
+
+class StreamEnded(Command):
+    """The end of a stream before its time, with a code that says whether to come again."""
+
+    arguments = [(b"stream", Integer(minimum=0)), (b"code", Text(longest=100)), (b"message", Text())]
+    requiresAnswer = False  # noqa: N815 (Twisted's)

@@ -1,0 +1,179 @@
+"""The responders of Subscribe and Unsubscribe for one session, which hold its subscriptions and release them."""
+
+from typing import TYPE_CHECKING
+
+from twisted.protocols import amp
+
+from spire.runtime.clock import Clock
+from spire.runtime.tasks import Tasks
+from spire.wire.errors import Invalid, Overloaded, SpireError
+from spire.wire.log_topic import LogTopic
+from spire.wire.publisher import Topic
+from spire.wire.readers import LogReader, Reader, StateReader
+from spire.wire.segments import MAXIMUM_SEQUENCE
+from spire.wire.state_topic import StateTopic
+from spire.wire.stream_commands import (
+    LONGEST_TOPIC,
+    REQUESTS_PER_CALL,
+    Subscribe,
+    TopicAnswer,
+    TopicRequest,
+    Unsubscribe,
+)
+from spire.wire.topics import ITopics, Mode
+
+if TYPE_CHECKING:
+    from spire.wire.server_session import Session
+
+CUT = "SLOW_READER"
+"""The code of a stream whose reader fell too far behind; its client resumes."""
+
+
+class StreamResponders(amp.CommandLocator):
+    """What a session may do with the topics of a room; merged into its table.
+
+    All subscriptions of the session end with it. A topic that is asked for again begins anew.
+    """
+
+    def __init__(self, session: "Session", topics: ITopics, *, clock: Clock, tasks: Tasks) -> None:
+        super().__init__()
+        self._session = session
+        self._topics = topics
+        self._clock = clock
+        self._tasks = tasks
+        self._outbound = session.outbound
+        self._readers: dict[int, Reader] = {}
+        self._closed = False
+        self._outbound.on_cut(self._cut)
+        session.on_close(self.close)
+
+    @property
+    def open_streams(self) -> int:
+        """How many subscriptions the session holds."""
+        return len(self._readers)
+
+    @Subscribe.responder
+    async def subscribe(self, requests: tuple[TopicRequest, ...]) -> dict[str, object]:
+        """Open or resume each topic asked for; what is missed is sent once the answer has gone."""
+        if len(requests) > REQUESTS_PER_CALL:
+            raise Invalid(f"At most {REQUESTS_PER_CALL} topics may be asked for at once.", argument="requests")
+        opened: list[Reader] = []
+        answers: tuple[TopicAnswer, ...] = ()
+        try:
+            answers = tuple([await self._open(request, opened) for request in requests])
+        finally:
+            if not answers:
+                for reader in opened:
+                    reader.close()
+        self._clock.later(0, self._start, opened)
+        return {"answers": answers}
+
+    @Unsubscribe.responder
+    def unsubscribe(self, streams: tuple[int, ...]) -> dict[str, object]:
+        """Close streams; those that are not open are ignored."""
+        for stream in streams:
+            reader = self._readers.get(stream)
+            if reader is not None:
+                reader.close()
+        return {}
+
+    def close(self) -> None:
+        """Release every subscription: the session has ended."""
+        self._closed = True
+        for reader in tuple(self._readers.values()):
+            reader.close()
+
+    async def _open(self, request: TopicRequest, opened: list[Reader]) -> TopicAnswer:
+        try:
+            self._check(request)
+            topic = await self._topics.open_topic(self._session, request.topic)
+            answer, reader = await self._read(topic, request)
+        except SpireError as error:
+            return TopicAnswer(topic=request.topic, mode=Mode.REFUSED, code=error.coded, message=error.message)
+        if self._closed:
+            reader.close()
+        else:
+            former = self._readers.get(reader.stream)
+            if former is not None:
+                former.close()
+            self._readers[reader.stream] = reader
+            opened.append(reader)
+        return answer
+
+    async def _read(self, topic: Topic, request: TopicRequest) -> tuple[TopicAnswer, Reader]:
+        if isinstance(topic, StateTopic):
+            return self._read_state(topic, request)
+        return await self._read_log(topic, request)
+
+    def _check(self, request: TopicRequest) -> None:
+        if not 0 < len(request.topic.encode()) <= LONGEST_TOPIC:
+            raise Invalid(f"The name of a topic has 1 to {LONGEST_TOPIC} bytes.", argument="requests")
+        for sequence in (request.after, request.begin):
+            if sequence is not None and not 0 <= sequence <= MAXIMUM_SEQUENCE:
+                raise Invalid("A sequence is not below 0.", argument="requests")
+        limit = self._session.subscription_limit
+        if len(self._readers) >= limit:
+            raise Overloaded(f"A session may hold {limit} subscriptions.")
+
+    def _read_state(self, topic: StateTopic[object], request: TopicRequest) -> tuple[TopicAnswer, StateReader]:
+        if request.filter is not None:
+            raise Invalid("A state topic has no filters.", argument="requests")
+        after = request.after
+        resumed = after is not None and request.epoch == topic.epoch and topic.floor <= after <= topic.version
+        position = after if after is not None and resumed else 0
+        reader = StateReader(topic, self._outbound, position, self._forget, snapshot=not resumed)
+        answer = TopicAnswer(
+            topic=topic.name,
+            mode=Mode.RESUMED if resumed else Mode.SNAPSHOT,
+            stream=topic.stream,
+            epoch=topic.epoch,
+            after=position,
+            through=topic.version,
+        )
+        return answer, reader
+
+    async def _read_log(self, topic: LogTopic, request: TopicRequest) -> tuple[TopicAnswer, LogReader]:
+        position, mode = await _place(topic, request)
+        view = topic.view(request.filter, request.policy)
+        reader = LogReader(topic, view, self._outbound, position, self._tasks, self._forget)
+        answer = TopicAnswer(
+            topic=topic.name,
+            mode=mode,
+            stream=view.stream,
+            epoch=topic.epoch,
+            after=position,
+            through=topic.through,
+        )
+        return answer, reader
+
+    def _start(self, readers: list[Reader]) -> None:
+        for reader in readers:
+            reader.start()
+        self._outbound.flush()
+
+    def _forget(self, reader: Reader) -> None:
+        if self._readers.get(reader.stream) is reader:
+            del self._readers[reader.stream]
+
+    def _cut(self, streams: frozenset[int], reason: str) -> None:
+        for stream in streams:
+            reader = self._readers.get(stream)
+            if reader is not None:
+                reader.end(CUT, f"More was waiting than this connection takes ({reason}).")
+
+
+async def _place(topic: LogTopic, request: TopicRequest) -> tuple[int, Mode]:
+    """Return where a reader begins, and what that is to the client."""
+    same = request.epoch is None or request.epoch == topic.epoch
+    wanted = request.after if same and request.after is not None else request.begin
+    if wanted is None:
+        return topic.through, Mode.SNAPSHOT
+    fresh = not same or request.after is None
+    if wanted >= topic.ring_after:
+        return wanted, Mode.SNAPSHOT if fresh else Mode.RESUMED
+    earliest = topic.ring_after
+    if topic.history is not None:
+        earliest = min(earliest, await topic.history.earliest(topic.name))
+    if wanted < earliest:
+        return earliest, Mode.GAP
+    return wanted, Mode.SNAPSHOT if fresh else Mode.HISTORY
