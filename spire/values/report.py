@@ -7,7 +7,7 @@ from attrs import field, frozen
 from spire.values.amounts import Money, Notional, Price, Quantity, notional_of
 from spire.values.codes import Currency
 from spire.values.environment import Environment
-from spire.values.orders import Capacity, ExecType, Liquidity, ReportSource, Status
+from spire.values.orders import Capacity, ExecType, Liquidity, ReportSource, Side, Status
 from spire.values.time import Timestamp
 
 
@@ -27,7 +27,8 @@ class Report:
     `status`, `cumulative`, `leaves`, `cumulative_notional` and `flags` (bits of `spire.values.status.Flag`) say how the order
     stands after it. `last_quantity` and `last_price` are those of a fill; on TRADE_CANCEL those of the fill that it takes back;
     on TRADE_CORRECT the corrected ones, and `replaced_quantity` and `replaced_price` what they were. `order_quantity` is set
-    where the order's quantity changes (REPLACED, RESTATED). `quote_sequence` is the quote that a simulated fill came from.
+    where the order's quantity changes (REPLACED, RESTATED). `quote_sequence` is the quote that a simulated fill came from, `quote_taken`
+    what has been taken of that side since it changed, this fill included.
     `cumulative_notional` is exact, in units of currency. (destination, trade_date, exec_id) is unique.
     """
 
@@ -38,6 +39,7 @@ class Report:
     environment: Environment
     trading_account_id: int
     instrument_id: int
+    side: Side
     exec_type: ExecType
     status: Status
     exec_id: str
@@ -51,6 +53,7 @@ class Report:
     replaced_price: Price | None = None
     order_quantity: Quantity | None = None
     quote_sequence: int | None = None
+    quote_taken: Quantity | None = None
     liquidity: Liquidity | None = None
     capacity: Capacity | None = None
     cumulative: Quantity

@@ -76,6 +76,7 @@ def make_report(state: OrderState, change: Change, **changes: Any) -> Report:
         "environment": Environment.DEMO,
         "trading_account_id": 7,
         "instrument_id": 42,
+        "side": Side.BUY,
         "exec_type": change.exec_type,
         "status": after.status,
         "exec_id": f"e{state.order_id}-{after.sequence}",

@@ -1,0 +1,1 @@
+"""Where orders are sent: one driver a file (docs/order-execution.md)."""
