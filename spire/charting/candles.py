@@ -175,7 +175,14 @@ class CandleSeries:
             self._candles[start] = updated[index].copy()
         return updated
 
-    def forget_before(self, start: int) -> None:
-        """Drop buckets older than `start`; a late print has them loaded again."""
-        for key in [key for key in self._candles if key < start]:
-            del self._candles[key]
+    def all(self) -> Candles:
+        """Return every candle that is held, oldest first."""
+        candles = np.zeros(len(self._candles), dtype=CANDLE)
+        for index, start in enumerate(sorted(self._candles)):
+            candles[index] = self._candles[start]
+        return candles
+
+    def keep_latest(self, count: int) -> None:
+        """Drop all but the `count` latest buckets."""
+        for start in sorted(self._candles)[: max(0, len(self._candles) - count)]:
+            del self._candles[start]

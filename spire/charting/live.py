@@ -1,0 +1,185 @@
+"""One live series of candles: trades come in, changed candles go out as whole candles, late prints included."""
+
+from collections.abc import Callable
+
+import numpy as np
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from spire.charting.candles import CandleSeries, aggregate, bucket_bounds
+from spire.charting.interfaces import ITradeFollower, ITrades, TradeHistory, TradeRange
+from spire.charting.values import CANDLE, Candles, CandleTopic
+from spire.marketdata.values import Records
+from spire.runtime.tasks import Tasks
+from spire.values.time import Timestamp
+from spire.wire.errors import SpireError
+from spire.wire.log_topic import LogTopic
+from spire.wire.records import Packed
+from spire.wire.topics import HistoryChunk
+
+CODEC = Packed(CANDLE)
+KEPT_BUCKETS = 4_096
+"""Candles that a live series keeps in memory; an older one is loaded again when a late print changes it."""
+
+
+class Buckets:
+    """The candles of one series that were touched, of the primary feed sessions and of each replayed one."""
+
+    def __init__(self, topic: CandleTopic, zone: str, trades: ITrades) -> None:
+        self._topic = topic
+        self._zone = zone
+        self._trades = trades
+        self._series: dict[int | None, CandleSeries] = {}
+
+    async def change(self, records: Records) -> Candles:
+        """Return the candles that `records` change, as they are after them, in the order of their last trades."""
+        changed = [np.zeros(0, dtype=CANDLE)]
+        for feed_session in np.unique(records["feed_session"]).tolist():
+            key = feed_session if self._trades.is_replayed(self._topic.instrument_id) else None
+            part = records if key is None else records[records["feed_session"] == feed_session]
+            changed.append(await self._change(key, part))
+            if key is None:
+                break
+        candles = np.concatenate(changed)
+        return candles[np.argsort(candles["sequence"], kind="stable")]
+
+    async def _change(self, feed_session: int | None, records: Records) -> Candles:
+        series = self._series.setdefault(feed_session, CandleSeries())
+        fresh = aggregate(records, self._topic.interval, self._zone, self._topic.eligibility)
+        before = int(records["sequence"][0]) - 1
+        for start in series.missing(fresh["start"].tolist()):
+            end = int(fresh["end"][fresh["start"] == start][0])
+            series.hold(await self.load(Timestamp(start), Timestamp(end - 1), before, feed_session))
+        updated = series.apply(fresh)
+        series.keep_latest(KEPT_BUCKETS)
+        return updated
+
+    async def load(self, start: Timestamp, end: Timestamp, through: int, feed_session: int | None) -> Candles:
+        """Return the candles of a range of market time out of history, up to a sequence."""
+        wanted = TradeRange(
+            instrument_id=self._topic.instrument_id, start=start, end=end, through=through, feed_session=feed_session
+        )
+        return (await candles_of(await self._trades.load(wanted), self._topic, self._zone)).all()
+
+
+async def candles_of(history: TradeHistory, topic: CandleTopic, zone: str) -> CandleSeries:
+    """Return the candles of all trades in `history`, chunk by chunk."""
+    series = CandleSeries()
+    async for chunk in history.chunks:
+        if len(chunk):
+            series.apply(aggregate(chunk, topic.interval, zone, topic.eligibility))
+    return series
+
+
+@implementer(ITradeFollower)
+class LiveCandles:
+    """Follows the trades of one instrument into a log topic of candles, whose sequences are those of the trades.
+
+    Trades are taken one batch after the other, because a late print may have to load its bucket first. `changed_by` answers a resume that is older than the topic's ring.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, topic: CandleTopic, zone: str, trades: ITrades, tasks: Tasks, make_log: Callable[[int, int], LogTopic]
+    ) -> None:
+        self.topic = topic
+        self._zone = zone
+        self._trades = trades
+        self._tasks = tasks
+        self._make_log = make_log
+        self._log_topic: LogTopic | None = None
+        self._buckets = Buckets(topic, zone, trades)
+        self._pending: list[tuple[Records, int]] = []
+        self._is_working = False
+        self._waiting: list[Deferred[LogTopic]] = []
+        self._error: SpireError | None = None
+        self._stop: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._stop = self._trades.follow(self.topic.instrument_id, None, self)
+
+    def when_open(self) -> Deferred[LogTopic]:
+        """Fire with the topic once it is known where the trades stand; fails with why the trades ended."""
+        waiter: Deferred[LogTopic] = Deferred()
+        if self._log_topic is not None:
+            waiter.callback(self._log_topic)
+        elif self._error is not None:
+            waiter.errback(self._error)
+        else:
+            self._waiting.append(waiter)
+        return waiter
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the trades have ended."""
+        return self._error is not None
+
+    def close(self) -> None:
+        """Stop to follow."""
+        self._stop()
+
+    def begin(self, epoch: int, after: int) -> None:
+        """Open the topic where the trades stand, or begin it anew."""
+        self._pending.clear()
+        self._buckets = Buckets(self.topic, self._zone, self._trades)
+        if self._log_topic is None:
+            self._log_topic = self._make_log(epoch, after)
+        else:
+            self._log_topic.restart(epoch=epoch, through=after)
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(self._log_topic)
+
+    def more(self, trades: Records, through: int) -> None:
+        """Queue trades; one batch at a time is worked on."""
+        self._pending.append((trades, through))
+        if not self._is_working:
+            self._is_working = True
+            self._tasks.spawn("candles", self._work())
+
+    def lost(self, error: SpireError) -> None:
+        """End the topic: a subscriber asks again and learns why."""
+        self._error = error
+        self._pending.clear()
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.errback(error)
+        if self._log_topic is not None:
+            self._log_topic.end(error.coded, error.message)
+
+    async def _work(self) -> None:
+        try:
+            while self._pending:
+                batch, self._pending = self._pending, []
+                buckets, log_topic = self._buckets, self._log_topic
+                records = np.concatenate([trades for trades, _ in batch])
+                changed = await buckets.change(records) if len(records) else np.zeros(0, dtype=CANDLE)
+                if log_topic is not None and buckets is self._buckets and batch[-1][1] > log_topic.through:
+                    log_topic.publish(changed.tobytes(), len(changed), batch[-1][1])
+        except SpireError as error:
+            self._log.warn("{topic} cannot go on: {reason}", topic=str(self.topic), reason=error)
+            self._stop()
+            self.lost(error)
+        finally:
+            self._is_working = False
+
+    async def changed_by(self, trades: Records, after: int, through: int) -> HistoryChunk:
+        """Return the candles that `trades`, all of after..through, changed, as they were at `through`."""
+        if not len(trades):
+            return HistoryChunk(payload=b"", count=0, after=after, through=through)
+        changed = await Buckets(self.topic, self._zone, self._trades).change(trades)
+        return HistoryChunk(payload=changed.tobytes(), count=len(changed), after=after, through=through)
+
+
+def whole_buckets(
+    start: Timestamp | None, end: Timestamp | None, interval: int, zone: str
+) -> tuple[Timestamp | None, Timestamp | None]:
+    """Widen a range of market time (both ends included) so that each bucket that it touches is whole."""
+    if start is not None:
+        start = Timestamp(int(bucket_bounds(np.array([start]), interval, zone)[0][0]))
+    if end is not None:
+        end = Timestamp(int(bucket_bounds(np.array([end]), interval, zone)[1][0]) - 1)
+    return start, end

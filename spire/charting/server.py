@@ -1,0 +1,169 @@
+"""The Charting Server: candles of the past as series, candles as they change as topics."""
+
+from collections.abc import AsyncIterator, Callable
+
+import numpy as np
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from spire.charting.interfaces import ITradeFollower, ITrades, TradeRange
+from spire.charting.live import CODEC, LiveCandles, candles_of, whole_buckets
+from spire.charting.values import Candles, CandleTopic
+from spire.marketdata.values import Records
+from spire.runtime.tasks import Tasks
+from spire.series.interfaces import ISeries, Series
+from spire.series.query import LimitFrom, Query, validate
+from spire.wire.errors import Invalid, NotFound, Overloaded, SpireError, Unsupported
+from spire.wire.log_topic import LogTopic
+from spire.wire.publisher import Publisher, Topic
+from spire.wire.server_session import Session
+from spire.wire.topics import HistoryChunk, IHistory, ITopics
+
+CAPABILITY = "market_data.all"
+MOST_LIVE_SERIES = 2_000
+CANDLES_A_CHUNK = 4_096
+
+
+@implementer(ISeries, ITopics)
+class ChartingServer:
+    """Serves candles of any instrument and interval to sessions that may see all market data.
+
+    `zone_of(instrument_id)` names the time zone of the instrument's listing venue and raises NotFound for an unknown one.
+    """
+
+    def __init__(self, *, trades: ITrades, zone_of: Callable[[int], str], publisher: Publisher, tasks: Tasks) -> None:
+        self._trades = trades
+        self._zone_of = zone_of
+        self._publisher = publisher
+        self._tasks = tasks
+        self._live: dict[str, LiveCandles] = {}
+
+    async def load(self, session: Session, query: Query) -> Series:
+        """Return the candles whose buckets touch the query's range of time, each whole, oldest first.
+
+        A limit counts candles. Ranges of sequences and filters are UNSUPPORTED: candles are made of trades, not stored.
+        """
+        session.require(CAPABILITY)
+        validate(query)
+        if query.filter is not None:
+            raise Unsupported("Candles take no filter.")
+        if query.start_sequence is not None or query.end_sequence is not None:
+            raise Unsupported("Candles are asked for by time.")
+        topic, zone = self._parse(query.topic)
+        start, end = whole_buckets(query.start_time, query.end_time, topic.interval, zone)
+        history = await self._trades.load(
+            TradeRange(instrument_id=topic.instrument_id, start=start, end=end, feed_session=query.feed_session)
+        )
+        candles = (await candles_of(history, topic, zone)).all()
+        if query.limit is not None:
+            candles = candles[: query.limit] if query.limit_from is LimitFrom.HEAD else candles[-query.limit :]
+        return Series(epoch=history.epoch, through=history.through, chunks=_chunks(candles, history.through))
+
+    async def open_topic(self, session: Session, name: str) -> Topic:
+        """Return the live topic of a series of candles, followed from its first subscriber on."""
+        session.require(CAPABILITY)
+        topic, zone = self._parse(name)
+        live = self._live.get(name)
+        if live is not None and live.is_lost:
+            self._forget(name)
+            live = None
+        if live is None:
+            self._make_room()
+            live = self._live[name] = LiveCandles(topic, zone, self._trades, self._tasks, self._log_maker(name))
+            live.start()
+        return await live.when_open()
+
+    def _parse(self, name: str) -> tuple[CandleTopic, str]:
+        try:
+            topic = CandleTopic.parse(name)
+        except ValueError as error:
+            raise Invalid(str(error), argument="topic") from error
+        return topic, self._zone_of(topic.instrument_id)
+
+    def _log_maker(self, name: str) -> Callable[[int, int], LogTopic]:
+        def make(epoch: int, through: int) -> LogTopic:
+            return self._publisher.log(
+                name, epoch=epoch, through=through, codec=CODEC, history=_History(self._trades, self._live[name])
+            )
+
+        return make
+
+    def _make_room(self) -> None:
+        """Let go of a series that nobody reads, where there are many; raises Overloaded where all are read."""
+        if len(self._live) < MOST_LIVE_SERIES:
+            return
+        for name in tuple(self._live):
+            topic = self._publisher.find(name)
+            if topic is None or not topic.readers:
+                self._forget(name)
+                return
+        raise Overloaded(f"This server follows {MOST_LIVE_SERIES} series of candles already.")
+
+    def _forget(self, name: str) -> None:
+        self._live.pop(name).close()
+        self._publisher.drop(name)
+
+    def close(self) -> None:
+        """Stop to follow any trades."""
+        for name in tuple(self._live):
+            self._forget(name)
+
+
+@implementer(IHistory)
+class _History:
+    """What a live series has published, made again from stored trades."""
+
+    def __init__(self, trades: ITrades, live: LiveCandles) -> None:
+        self._trades = trades
+        self._live = live
+
+    async def earliest(self, topic: str) -> int:  # noqa: ARG002 (of the interface)
+        """Return 0: no trade was ever dropped."""
+        return 0
+
+    async def load(self, topic: str, after: int, through: int) -> AsyncIterator[HistoryChunk]:
+        """Yield the candles that the trades of after..through changed, as they are now."""
+        missed = _Missed(after, through)
+        stop = self._trades.follow(CandleTopic.parse(topic).instrument_id, after, missed)
+        try:
+            records = await missed.complete
+        finally:
+            stop()
+        yield await self._live.changed_by(records, after, through)
+
+
+@implementer(ITradeFollower)
+class _Missed:
+    """Gathers the trades of after..through."""
+
+    def __init__(self, after: int, through: int) -> None:
+        self.complete: Deferred[Records] = Deferred()
+        self._after = after
+        self._through = through
+        self._parts: list[Records] = []
+
+    def begin(self, epoch: int, after: int) -> None:  # noqa: ARG002 (of the interface)
+        """Begin again; a later beginning leaves a hole that is told."""
+        self._parts.clear()
+        if after > self._after:
+            self.lost(NotFound(f"Trades after {self._after} are kept nowhere."))
+
+    def more(self, trades: Records, through: int) -> None:
+        """Keep what is wanted, until the range is whole."""
+        if self.complete.called:
+            return
+        self._parts.append(trades[trades["sequence"] <= self._through])
+        if through >= self._through:
+            self.complete.callback(np.concatenate(self._parts))
+
+    def lost(self, error: SpireError) -> None:
+        """Fail with why."""
+        if not self.complete.called:
+            self.complete.errback(error)
+
+
+async def _chunks(candles: Candles, through: int) -> AsyncIterator[HistoryChunk]:
+    """Yield candles oldest first; the last chunk covers everything up to `through`."""
+    for begin in range(0, len(candles), CANDLES_A_CHUNK):
+        part = candles[begin : begin + CANDLES_A_CHUNK]
+        yield HistoryChunk(payload=part.tobytes(), count=len(part), after=0, through=through)
