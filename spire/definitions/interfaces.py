@@ -30,7 +30,7 @@ class IDefinitionsStore(Interface):
         """Return the version of each content, which is the next one where the content differs from the latest."""
 
     def instruments_version() -> Awaitable[int]:
-        """Return a number that grows with every instrument added, by whichever server."""
+        """Return the last instrument id given out, by whichever server; 0 at first."""
 
     def instruments(after_id: int = 0) -> Awaitable[tuple[Instrument, ...]]:
         """Return all instruments with ids above `after_id`, by id."""
