@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 def default_home() -> Path:
     """Return the home of the instance that is meant when none is named."""
     named = os.environ.get("SPIRE_HOME")
-    return Path(named) if named else Path.cwd() / "var"
+    return Path(named) if named else Path("var")
 
 
 @frozen

@@ -53,10 +53,25 @@ class ServerRoom:
         """The server's readiness; rooms add their own reasons to it."""
         return self.service.readiness
 
-    def add(self, name: str, start: Step, stop: Step = lambda: None, *, stop_seconds: float = 5.0) -> None:
-        """Add a step of the room's own (state to load, a journal, a writer)."""
+    def add(
+        self,
+        name: str,
+        start: Step,
+        stop: Step = lambda: None,
+        *,
+        stop_seconds: float = 5.0,
+        retry_on: type[Exception] | tuple[type[Exception], ...] = (),
+    ) -> None:
+        """Add a step of the room's own (state to load, a journal, a writer).
+
+        A start that raises one of `retry_on` (StoreDown, say) is tried again each second, and readiness says why.
+        """
         self._own_tasks()
-        self.service.add(Child(name=name, start=start, stop=stop, stop_seconds=stop_seconds))
+
+        async def patiently() -> None:
+            await self._until(name, retry_on, start)
+
+        self.service.add(Child(name=name, start=patiently, stop=stop, stop_seconds=stop_seconds))
 
     def verb(self, name: str, function: Callable[..., object], purpose: str) -> None:
         """Offer a verb of the room's own on the admin endpoint."""
@@ -203,11 +218,13 @@ class ServerRoom:
         await when_ready()
         self.readiness.clear(key)
 
-    async def _until(self, key: str, trouble: type[Exception], attempt: Callable[[], Any]) -> None:
+    async def _until(self, key: str, trouble: type[Exception] | tuple[type[Exception], ...], attempt: Step) -> None:
         """Attempt until it works; `trouble` is waited out, anything else ends the start."""
         while True:
             try:
-                await attempt()
+                result = attempt()
+                if result is not None:
+                    await result
             except trouble as error:
                 self.readiness.because(key, str(error))
                 self._log.warn("{service} waits for {key}: {reason}", service=self.service.name, key=key, reason=error)

@@ -1,0 +1,255 @@
+"""One instance: set up from nothing, its processes started in order, checked, and stopped in reverse.
+
+The one Python interface behind the scripts and the system test; blocking, and free of any reactor.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from spire.database.private import PrivateMariaDB
+from spire.locator.bootstrap import SERVICE_ACCOUNTS
+from spire.operations.layout import CHECKOUT, Layout
+from spire.operations.processes import (
+    READY_SECONDS,
+    STOP_SECONDS,
+    Condition,
+    OperationError,
+    ProcessState,
+    ServerProcess,
+)
+from spire.operations.servers import FEEDS, KINDS, SERVERS, kind_of
+from spire.operations.settings import InstanceSettings, read_settings, write_settings
+from spire.operations.templates import render
+from spire.service.admin import private_directory
+from spire.service.secrets import read_secret
+from spire.values.environment import Environment
+from spire.wire.certificates import make_authority, make_server_certificate
+
+PREPARE_SECONDS = 300.0
+DATABASE = "database"
+DATABASE_USER = "spire"
+
+
+@frozen(kw_only=True)
+class NewPassword:
+    """A person's generated password, to be shown once; it also stands in `file`, of mode 600."""
+
+    name: str
+    password: str
+    file: Path
+
+
+class Instance:
+    """An instance at `home`; every method looks at what stands there, so that several scripts may work on it."""
+
+    def __init__(self, home: Path) -> None:
+        self.layout = Layout(home.absolute())
+        self._processes = {name: ServerProcess(self.layout, kind) for name, kind in KINDS.items()}
+        self.database = PrivateMariaDB(self.layout.database, self.layout.database_sockets)
+
+    @property
+    def home(self) -> Path:
+        """Where the instance stands."""
+        return self.layout.home
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether `set_up` has come to its end here."""
+        return self.layout.settings.exists() and self.layout.configuration("client").exists()
+
+    @property
+    def settings(self) -> InstanceSettings:
+        """What it was set up with; OperationError before that."""
+        if not self.layout.settings.exists():
+            raise OperationError(f"there is no instance at {self.home}: run bin/quickstart, or `setup` first")
+        return read_settings(self.layout.settings)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The processes of this instance in start order: its servers, then its feeds."""
+        return tuple(kind.name for kind in SERVERS) + self.settings.feeds
+
+    def process(self, name: str) -> ServerProcess:
+        """Return one process; ValueError for an unknown name."""
+        return self._processes[kind_of(name).name]
+
+    def password(self, account: str) -> str:
+        """Return the generated password of an account of this instance."""
+        return read_secret(self.layout.secret(account)).text
+
+    # Set-up
+
+    def set_up(self, settings: InstanceSettings | None = None) -> list[NewPassword]:
+        """Make what is missing, and return the passwords of people that were generated just now.
+
+        May be run again at any time: files that stand are kept, tables are brought up to date. `settings` are those of a
+        new instance; for one that exists, OperationError if they differ from its own.
+        """
+        settings = self._agree(settings)
+        self._make_directories()
+        made = self._make_secrets(settings)
+        self._make_certificates(settings)
+        for name in KINDS:
+            self._make_configuration(name, settings)
+        was_running = self.database.is_running
+        self.start_database()
+        try:
+            self.database.make_schema(settings.schema, DATABASE_USER, self.password(DATABASE))
+            self._prepare()
+        finally:
+            if not was_running:
+                self.database.stop()
+        self._make_configuration("client", settings)  # the last: it says that the rest is done
+        return made
+
+    def _agree(self, settings: InstanceSettings | None) -> InstanceSettings:
+        if not self.layout.settings.exists():
+            settings = InstanceSettings() if settings is None else settings
+            if settings.environment is Environment.PRODUCTION:
+                raise OperationError("a private database and demo accounts are not for PRODUCTION")
+            self.home.mkdir(parents=True, exist_ok=True)
+            write_settings(self.layout.settings, settings)
+        elif settings not in (None, self.settings):
+            raise OperationError(f"the instance at {self.home} was set up with other settings: {self.layout.settings}")
+        return self.settings
+
+    def _make_directories(self) -> None:
+        layout = self.layout
+        for directory in (layout.etc, layout.logs, layout.journals, layout.tls):
+            directory.mkdir(parents=True, exist_ok=True)
+        for directory in (layout.run, layout.secrets):
+            private_directory(directory)
+
+    def _make_secrets(self, settings: InstanceSettings) -> list[NewPassword]:
+        people = (settings.administrator, settings.trader, settings.market_data_account)
+        services = [name for name in SERVICE_ACCOUNTS if name in {kind.account for kind in KINDS.values()}]
+        made = []
+        for name in (*people, *services, DATABASE):
+            file = self.layout.secret(name)
+            if file.exists():
+                continue
+            password = secrets.token_urlsafe(24)
+            _write_secret(file, password + "\n")
+            if name in people:
+                made.append(NewPassword(name=name, password=password, file=file))
+        return made
+
+    def _make_certificates(self, settings: InstanceSettings) -> None:
+        authority, authority_key = self.layout.tls / "authority.pem", self.layout.tls / "authority.key"
+        if not authority.exists():
+            certificate, key = make_authority("Spire instance")
+            _write_secret(authority_key, key.decode())
+            authority.write_bytes(certificate)
+        for kind in SERVERS:
+            name = kind.services[0].replace("_", "-")
+            file = self.layout.tls / f"{name}.pem"
+            if file.exists():
+                continue
+            certificate, key = make_server_certificate(
+                authority.read_bytes(), authority_key.read_bytes(), kind.services, (settings.host,)
+            )
+            _write_secret(file.with_suffix(".key"), key.decode())
+            file.write_bytes(certificate)
+
+    def _make_configuration(self, name: str, settings: InstanceSettings) -> None:
+        file = self.layout.configuration(name)
+        if file.exists():
+            return
+        values = {
+            "environment": settings.environment.name,
+            "host": settings.host,
+            "schema": settings.schema,
+            "currency": settings.currency,
+            "database": self._database_address,
+        }
+        values |= {f"{service}_port": str(settings.port(service)) for kind in SERVERS for service in kind.services}
+        file.write_text(render(name, values), encoding="utf-8")
+
+    @property
+    def _database_address(self) -> str:
+        return f"unix:{self.database.socket_path}"
+
+    def _prepare(self) -> None:
+        command = [sys.executable, "-m", "spire.operations.prepare", str(self.home), self._database_address]
+        path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        done = subprocess.run(
+            command,
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=PREPARE_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            words = (done.stderr or done.stdout).strip().splitlines()
+            raise OperationError(f"the database could not be prepared: {words[-1] if words else 'no reason given'}")
+
+    # Processes
+
+    def start(self, names: Sequence[str] | None = None, timeout_seconds: float = READY_SECONDS) -> None:
+        """Start the database and the processes (all of them, or these) in order, each ready before the next starts."""
+        self.start_database()
+        for name in self.ordered(names):
+            self.process(name).start()
+            self.process(name).await_ready(timeout_seconds)
+
+    def stop(self, names: Sequence[str] | None = None, timeout_seconds: float = STOP_SECONDS) -> list[str]:
+        """Stop in reverse order, the database last unless names are given; return who had to be killed."""
+        killed = [
+            name
+            for name in reversed(self.ordered(names, with_all_feeds=True))
+            if not self.process(name).stop(timeout_seconds)
+        ]
+        if names is None:
+            self.database.stop()
+        return killed
+
+    def restart(self, name: str, timeout_seconds: float = READY_SECONDS) -> None:
+        """Stop one process and start it again."""
+        self.process(name).stop()
+        self.start([name], timeout_seconds)
+
+    def kill(self, name: str) -> bool:
+        """Kill one process, or the database, without a warning; return whether it ran."""
+        if name == DATABASE:
+            if not self.database.is_running:
+                return False
+            self.database.kill()
+            return True
+        return self.process(name).kill()
+
+    def start_database(self) -> None:
+        """Start the private database, and make it first if it is not there."""
+        self.database.initialise()
+        if not self.database.is_running:
+            self.database.start()
+
+    def check(self) -> list[ProcessState]:
+        """Return how the database and every process of the instance is."""
+        return list(self._states())
+
+    def _states(self) -> Iterator[ProcessState]:
+        is_running = self.database.is_running
+        yield ProcessState(name=DATABASE, condition=Condition.READY if is_running else Condition.STOPPED)
+        for name in self.names:
+            yield self.process(name).state()
+
+    def ordered(self, names: Sequence[str] | None, *, with_all_feeds: bool = False) -> list[str]:
+        """Return these processes, or all of this instance, in start order; ValueError for an unknown name."""
+        if names is None:
+            names = [*self.names, *(kind.name for kind in FEEDS if with_all_feeds)]
+        wanted = {kind_of(name).name for name in names}
+        return [name for name in KINDS if name in wanted]
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file that never was readable by others."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)

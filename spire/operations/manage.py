@@ -1,0 +1,218 @@
+"""The command line of an instance: `python -m spire.operations.manage`, behind `start.sh`, `bin/<server>` and their like."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import asdict
+
+from spire.operations.instance import DATABASE, Instance, NewPassword
+from spire.operations.layout import default_home
+from spire.operations.processes import READY_SECONDS, STOP_SECONDS, OperationError, ProcessState
+from spire.operations.settings import InstanceSettings
+from spire.service.configuration import ConfigurationError
+
+NEXT_STEPS = """\
+Spire runs, with a generated market. What to type next:
+
+  bin/spire login {trader}          (the password stands in {password_file})
+  bin/spire quotes ACME.DEMO --follow
+  bin/spire order submit buy 100 ACME.DEMO --market
+  bin/spire positions
+
+  ./check.sh shows its servers, ./stop.sh stops them, ./start.sh starts them again.
+"""
+
+
+class _Target:
+    """The instance, and the one server that `bin/<server>` is about."""
+
+    def __init__(self, home: Path, only: str | None) -> None:
+        self.instance = Instance(home)
+        self.only = only
+
+    def names(self, given: tuple[str, ...]) -> list[str] | None:
+        """Return the processes meant; None for all."""
+        return list(given) or (None if self.only is None else [self.only])
+
+    def name(self, given: tuple[str, ...]) -> str:
+        """Return the one process meant."""
+        names = self.names(given)
+        if names is None or len(names) != 1:
+            raise click.UsageError("name one server")
+        return names[0]
+
+
+def _reporting(function: Callable[..., None]) -> Callable[..., None]:
+    @wraps(function)
+    def reported(*arguments: Any, **options: Any) -> None:
+        try:
+            function(*arguments, **options)
+        except (OperationError, ConfigurationError, ValueError) as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+
+    return reported
+
+
+NAMES = click.argument("names", nargs=-1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--home", type=click.Path(path_type=Path), default=default_home, help="The instance (SPIRE_HOME, or ./var)."
+)
+@click.option("--only", hidden=True, help="The server that the command is about.")
+@click.pass_context
+def main(context: click.Context, home: Path, only: str | None) -> None:
+    """Set up, start, check and stop an instance of Spire."""
+    context.obj = _Target(home, only)
+
+
+def _set_up(target: _Target, settings: InstanceSettings | None) -> list[NewPassword]:
+    made = target.instance.set_up(settings)
+    for person in made:
+        click.echo(f"password of {person.name}: {person.password}   (kept in {person.file})")
+    return made
+
+
+def _settings(
+    instance: Instance, port_offset: int | None, host: str | None, feeds: tuple[str, ...]
+) -> InstanceSettings:
+    known = instance.settings if instance.layout.settings.exists() else InstanceSettings()
+    return InstanceSettings(
+        environment=known.environment,
+        host=known.host if host is None else host,
+        port_offset=known.port_offset if port_offset is None else port_offset,
+        feeds=feeds or known.feeds,
+        administrator=known.administrator,
+        trader=known.trader,
+        market_data_account=known.market_data_account,
+        currency=known.currency,
+        schema=known.schema,
+    )
+
+
+@main.command()
+@click.option("--port-offset", type=int, help="Added to every port, so that instances live side by side.")
+@click.option("--host", help="The address that servers bind and advertise.")
+@click.option("--feed", "feeds", multiple=True, help="A feed that starts with the servers (simulation-feed).")
+@click.pass_obj
+@_reporting
+def setup(target: _Target, port_offset: int | None, host: str | None, feeds: tuple[str, ...]) -> None:
+    """Make what is missing: configuration, certificates, secrets, database, tables, first accounts."""
+    _set_up(target, _settings(target.instance, port_offset, host, feeds))
+    click.echo(f"{target.instance.home} is set up")
+
+
+@main.command()
+@click.option("--port-offset", type=int, help="Added to every port, so that instances live side by side.")
+@click.pass_obj
+@_reporting
+def quickstart(target: _Target, port_offset: int | None) -> None:
+    """Set up an instance with a generated market, start it, and say what to type next."""
+    instance = target.instance
+    click.echo("setting up")
+    _set_up(target, _settings(instance, port_offset, None, ("simulation-feed",)))
+    _start(target, None, READY_SECONDS)
+    settings = instance.settings
+    password_file = instance.layout.secret(settings.trader)
+    click.echo("\n" + NEXT_STEPS.format(trader=settings.trader, password_file=password_file))
+
+
+def _start(target: _Target, names: list[str] | None, timeout_seconds: float) -> None:
+    instance = target.instance
+    instance.start_database()
+    for name in instance.ordered(names):
+        click.echo(f"{name} ", nl=False)
+        instance.start([name], timeout_seconds)
+        click.echo("is ready")
+
+
+@main.command()
+@NAMES
+@click.option("--timeout", "timeout_seconds", type=float, default=READY_SECONDS, help="Seconds for each to be ready.")
+@click.pass_obj
+@_reporting
+def start(target: _Target, names: tuple[str, ...], timeout_seconds: float) -> None:
+    """Start all, or these, in order; each must be ready before the next."""
+    _start(target, target.names(names), timeout_seconds)
+
+
+@main.command()
+@NAMES
+@click.option("--timeout", "timeout_seconds", type=float, default=STOP_SECONDS, help="Seconds before one is killed.")
+@click.pass_obj
+@_reporting
+def stop(target: _Target, names: tuple[str, ...], timeout_seconds: float) -> None:
+    """Stop all, or these, gracefully, in reverse order."""
+    killed = target.instance.stop(target.names(names), timeout_seconds)
+    for name in killed:
+        click.echo(f"{name} did not stop within {timeout_seconds:.0f} s and was killed", err=True)
+    sys.exit(1 if killed else 0)
+
+
+@main.command()
+@NAMES
+@click.pass_obj
+@_reporting
+def restart(target: _Target, names: tuple[str, ...]) -> None:
+    """Stop one server and start it again."""
+    target.instance.restart(target.name(names))
+
+
+@main.command()
+@NAMES
+@click.pass_obj
+@_reporting
+def run(target: _Target, names: tuple[str, ...]) -> None:
+    """Run one server in the foreground."""
+    target.instance.start_database()
+    sys.exit(target.instance.process(target.name(names)).run())
+
+
+@main.command()
+@NAMES
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+@_reporting
+def check(target: _Target, names: tuple[str, ...], as_json: bool) -> None:
+    """Say how all, or these, are; the exit status is 0 only if all are up."""
+    wanted = target.names(names)
+    states = [state for state in target.instance.check() if wanted is None or state.name in wanted]
+    if as_json:
+        click.echo(json.dumps([asdict(state) | {"is_up": state.is_up} for state in states], indent=2))
+    else:
+        for state in states:
+            click.echo(_line(state))
+    sys.exit(0 if states and all(state.is_up for state in states) else 1)
+
+
+def _line(state: ProcessState) -> str:
+    parts = [f"{state.name:<16} {state.condition:<9}"]
+    if state.pid is not None:
+        parts.append(f"process {state.pid}")
+    if state.uptime_seconds is not None:
+        parts.append(f"up {state.uptime_seconds:.0f} s")
+    return "  ".join((*parts, *state.reasons.values())).rstrip()
+
+
+@main.command()
+@NAMES
+@click.pass_obj
+@_reporting
+def kill(target: _Target, names: tuple[str, ...]) -> None:
+    """Kill one server, or the database, at once; for tests of what happens then."""
+    name = target.name(names)
+    if not target.instance.kill(name):
+        raise OperationError(
+            f"{name} does not run" + ("" if name == DATABASE else f": see {target.instance.layout.log(name)}")
+        )
+
+
+if __name__ == "__main__":
+    main()
