@@ -62,3 +62,47 @@ class Not(msgspec.Struct, frozen=True, tag="not"):
 
 
 Filter = Compare | In | And | Or | Not
+
+
+def parse_filter(data: bytes) -> Filter:
+    """Return the filter in `data`, as a subscription carries it. Raises Invalid."""
+    try:
+        expression: Filter = _decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as problem:
+        raise Invalid(f"The filter does not parse: {problem}", argument="filter") from problem
+    return expression
+
+
+def check(expression: Filter) -> None:
+    """Raise Invalid where `expression` is too deep, too large, or compares what has no order."""
+    _check(expression, 1, [0])
+
+
+def _check(expression: Filter, depth: int, nodes: list[int]) -> None:
+    if depth > DEEPEST:
+        raise Invalid(f"A filter has at most {DEEPEST} levels.", argument="filter")
+    nodes[0] += len(expression.values) if isinstance(expression, In) else 1
+    if nodes[0] > MOST_NODES:
+        raise Invalid(f"A filter has at most {MOST_NODES} comparisons and constants.", argument="filter")
+    if isinstance(expression, And | Or):
+        for operand in expression.operands:
+            _check(operand, depth + 1, nodes)
+    elif isinstance(expression, Not):
+        _check(expression.operand, depth + 1, nodes)
+    elif isinstance(expression, Compare):
+        ordered = expression.operator not in (Operator.EQUAL, Operator.UNEQUAL)
+        if ordered and (expression.value is None or isinstance(expression.value, bool)):
+            raise Invalid(f"{expression.field}: None, true and false have no order.", argument="filter")
+
+
+def unknown_field(name: str) -> Invalid:
+    """Return the error for a field that records do not have."""
+    return Invalid(f"There is no field {name} to filter by.", argument="filter", field=name)
+
+
+def wrong_constant(name: str, kind: str) -> Invalid:
+    """Return the error for a constant of another kind than its field."""
+    return Invalid(f"The field {name} compares with {kind} only.", argument="filter", field=name)
+
+
+_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Filter)

@@ -30,7 +30,7 @@ class Publisher:
 
     What is published within `flush_seconds` (0: within one reactor turn) goes out as one segment per topic. The rings
     of all log topics together hold `ring_seconds`, within `ring_budget_bytes`. `compile_filter` turns a subscription's
-    filter into a function (`spire.series.filter.record_filter`); without it filters are refused.
+    filter into a function (`spire.series.compilation.record_filter`); without it filters are refused.
     """
 
     def __init__(
