@@ -126,7 +126,8 @@ def _numpy(expression: Filter, dtype: np.dtype[Any], optional: Mapping[str, int]
 def _present(records: NDArray[np.void], bit: int) -> Mask:
     if not bit:
         return np.ones(len(records), np.bool_)
-    return (records["present"] & bit) != 0
+    present: Mask = (records["present"] & bit) != 0
+    return present
 
 
 def _numpy_constant(value: Constant) -> Any:

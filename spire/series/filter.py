@@ -5,9 +5,11 @@ holds where `a` is absent. Whether a field is absent is asked with the constant 
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+
+from spire.wire.errors import Invalid
 
 Constant = bool | int | str | bytes | None
 
