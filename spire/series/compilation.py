@@ -46,7 +46,6 @@ class Kind(StrEnum):
 
     NUMBER = "whole numbers"
     TEXT = "text"
-    BYTES = "bytes"
     TRUTH = "true and false"
 
 
@@ -55,7 +54,7 @@ def _matches(kind: Kind, value: Constant) -> bool:
         return isinstance(value, bool)
     if kind is Kind.NUMBER:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, str if kind is Kind.TEXT else bytes)
+    return isinstance(value, str)
 
 
 def _checked(name: str, kind: Kind, values: Sequence[Constant]) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from spire.wire.errors import Invalid
 
-Constant = bool | int | str | bytes | None
+Constant = bool | int | str | None
 
 DEEPEST: Final = 16
 """Levels of And, Or and Not."""
@@ -20,7 +20,7 @@ MOST_NODES: Final = 256
 
 
 class Operator(StrEnum):
-    """How a field compares with a constant; order needs numbers, text or bytes."""
+    """How a field compares with a constant; order needs numbers or text."""
 
     EQUAL = "="
     UNEQUAL = "!="
@@ -42,7 +42,7 @@ class In(msgspec.Struct, frozen=True, tag="in"):
     """`field` is one of `values`."""
 
     field: str
-    values: tuple[bool | int | str | bytes, ...]
+    values: tuple[bool | int | str, ...]
 
 
 class And(msgspec.Struct, frozen=True, tag="and"):
