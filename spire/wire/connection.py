@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols import amp
@@ -219,6 +219,9 @@ class Connection(Protocol):
         host, port = getattr(peer, "host", None), getattr(peer, "port", None)
         self.peer = f"{host}:{port}" if host is not None else str(getattr(peer, "name", None) or "")
         self._last_received = self.clock.monotonic()
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+            transport.setTcpKeepAlive(True)
         transport.registerProducer(_Flow(self), True)
         self.opened()
 
@@ -288,8 +291,10 @@ class Connection(Protocol):
     # Life and end
 
     def keep_alive(self) -> None:
-        """Send a heartbeat each interval and abort when the peer was silent for too long."""
-        self._life_timer = None
+        """Send a heartbeat each interval from now on, and abort when the peer was silent for too long."""
+        self._life_timer = self.clock.later(self.limits.heartbeat_seconds, self._beat)
+
+    def _beat(self) -> None:
         now = self.clock.monotonic()
         silent = now - self._last_received
         if silent >= self.limits.silence_seconds:
@@ -297,7 +302,7 @@ class Connection(Protocol):
             return
         self.write_box(HEARTBEAT)
         pause = min(self.limits.heartbeat_seconds, self.limits.silence_seconds - silent)
-        self._life_timer = self.clock.later(pause, self.keep_alive)
+        self._life_timer = self.clock.later(pause, self._beat)
 
     def on_lost(self, callback: Callable[[Failure], None]) -> None:
         """Call `callback` once, with the reason, when the connection is gone; at once where it is gone already."""

@@ -40,7 +40,7 @@ class IConnection(Interface):
 class ICredentials(Interface):
     """How a client proves to a server who it is."""
 
-    def authenticate(connection: IConnection, hello: object) -> Awaitable[None]:
+    def authenticate(connection: IConnection, hello: Any) -> Awaitable[None]:
         """Log in over `connection`, whose server said `hello` (`spire.wire.handshake.Greeting`).
 
         Raises CredentialsRefused where trying again is of no use; any other SpireError is tried again.
@@ -50,7 +50,7 @@ class ICredentials(Interface):
 class ITicketSource(Interface):
     """Where a client's tickets come from: its login at the Locator."""
 
-    def ticket() -> Awaitable[object]:
+    def ticket() -> Awaitable[Any]:
         """Return the `spire.wire.tickets.HeldTicket` in force, waiting for a new one where the old one has expired.
 
         Raises CredentialsRefused where the Locator refused the login for good, Unavailable where it cannot be reached.
