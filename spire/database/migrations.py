@@ -50,6 +50,7 @@ BOOKKEEPING = (
     """,
 )
 LOAD = "SELECT step, statement, name, digest, state FROM {room}_migrations ORDER BY step, statement"
+STATE = "SELECT state FROM {room}_migrations WHERE step = %s AND statement = %s"
 MARK = """
 INSERT INTO {room}_migrations (step, statement, name, digest, state, changed)
 VALUES (%s, %s, %s, %s, %s, UTC_TIMESTAMP(6))
@@ -62,11 +63,11 @@ _NOTHING_THERE = frozenset((1049, 1146))
 
 _FILE_NAME = re.compile(r"(\d{3})_([a-z0-9_]+)\.sql")
 _TABLE = re.compile(
-    r"\b(?:CREATE TABLE(?: IF NOT EXISTS)?|ALTER TABLE|DROP TABLE(?: IF EXISTS)?|INSERT(?: IGNORE)? INTO|UPDATE)\s+`?(\w+)",
+    r"\b(?:CREATE TABLE(?: IF NOT EXISTS)?|ALTER TABLE|DROP TABLE(?: IF EXISTS)?|INSERT(?: IGNORE)? INTO)\s+`?(\w+)",
     re.IGNORECASE,
 )
 # A statement ends at a semicolon outside quotes and comments.
-_TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|;|[^'\"`;/-]+|.", re.DOTALL)
+_PIECE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|;|[^'\"`;/-]+|.", re.DOTALL)
 
 
 @frozen(kw_only=True)
@@ -86,11 +87,11 @@ class Step:
 def split_statements(text: str) -> tuple[str, ...]:
     """Split SQL text at its semicolons; comments go."""
     statements = [""]
-    for token in _TOKEN.findall(text):
-        if token == ";":
+    for piece in _PIECE.findall(text):
+        if piece == ";":
             statements.append("")
-        elif not token.startswith(("--", "/*")):
-            statements[-1] += token
+        elif not piece.startswith(("--", "/*")):
+            statements[-1] += piece
     return tuple(statement.strip() for statement in statements if statement.strip())
 
 
@@ -134,7 +135,7 @@ async def migrate(database: Database, room: str, steps: Sequence[Step], holder: 
                 if state != "done":
                     mark = (step.number, index, step.name, digest)
                     await database.run(f"{room}.lease.renew", leases.renew, lease, LEASE_SECONDS)
-                    await database.run(f"{room}.migrations.apply", _apply, room, mark, statement, state == "running")
+                    await database.run(f"{room}.migrations.apply", _apply, room, mark, statement)
                     count += 1
     finally:
         await database.run(f"{room}.lease.release", leases.release, lease)
@@ -188,9 +189,9 @@ def _load(transaction: Transaction, room: str) -> Applied:
     return {(step, statement): (name, digest, state) for step, statement, name, digest, state in rows}
 
 
-def _apply(
-    transaction: Transaction, room: str, mark: tuple[int, int, str, str], statement: str, is_in_doubt: bool
-) -> None:
+def _apply(transaction: Transaction, room: str, mark: tuple[int, int, str, str], statement: str) -> None:
+    row = transaction.fetch_one(STATE.format(room=room), mark[:2])
+    is_in_doubt = row is not None
     transaction.execute(MARK.format(room=room), (*mark, "running"))
     transaction.execute("COMMIT")
     try:

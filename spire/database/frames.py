@@ -1,0 +1,120 @@
+"""The bytes of a journal file: a header, then checksummed frames (sans-I/O).
+
+A frame carries the offset at which its group began: everything before that offset was on the disk before the group was
+written. So a bad frame with nothing but frames of its own group behind it is a torn write, never acknowledged; a bad frame
+with a later group behind it is damage.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+
+from attrs import frozen
+
+from spire.values.environment import Environment
+from spire.values.time import Timestamp
+
+VERSION = 1
+MAGIC = b"SPIREJNL"
+_HEADER = struct.Struct("<8sHHIQQq20xI")  # magic, version, environment, reserved, epoch, first position, time, crc
+HEADER_BYTES = _HEADER.size
+
+FRAME_MAGIC = b"\xabJF\x01"
+_FRAME = struct.Struct("<4sIIIQq")  # magic, crc, length of the payload, group offset, position, time
+FRAME_BYTES = _FRAME.size
+_CHECKED = struct.Struct("<IIQq")
+
+MAX_PAYLOAD_BYTES = 32 * 1024 * 1024
+
+
+@frozen(kw_only=True)
+class FileHeader:
+    """What a journal file says of itself: whose it is, and the position of its first frame."""
+
+    environment: Environment
+    epoch: int
+    first_position: int
+    time: Timestamp
+
+
+@frozen(kw_only=True)
+class Frame:
+    """One fact of the journal, at its position (dense, from 1), with the time at which it was written."""
+
+    position: int
+    time: Timestamp
+    payload: bytes
+
+
+@frozen(kw_only=True)
+class Scan:
+    """What a file's bytes hold: the offsets of its good frames and where they end.
+
+    `damage` is the offset of a frame that was durable once and is not readable now; None for a torn or a whole tail.
+    """
+
+    offsets: Sequence[int]
+    end: int
+    damage: int | None = None
+
+
+def encode_header(header: FileHeader) -> bytes:
+    """Return the first bytes of a file."""
+    plain = _HEADER.pack(MAGIC, VERSION, header.environment, 0, header.epoch, header.first_position, header.time, 0)
+    return plain[:-4] + struct.pack("<I", zlib.crc32(plain[:-4]))
+
+
+def decode_header(data: bytes | memoryview) -> FileHeader:
+    """Read the first bytes of a file; ValueError if they are none, or of another version."""
+    if len(data) < HEADER_BYTES:
+        raise ValueError("the header is cut off")
+    magic, version, environment, _, epoch, first, time, checksum = _HEADER.unpack(data[:HEADER_BYTES])
+    if magic != MAGIC or checksum != zlib.crc32(data[: HEADER_BYTES - 4]):
+        raise ValueError("the header is damaged")
+    if version != VERSION:
+        raise ValueError(f"the file has version {version}, this release reads {VERSION}")
+    return FileHeader(environment=Environment(environment), epoch=epoch, first_position=first, time=Timestamp(time))
+
+
+def encode_frame(payload: bytes, *, position: int, time: Timestamp, group: int) -> bytes:
+    """Return one frame; `group` is the offset in the file at which its group begins."""
+    checked = _CHECKED.pack(len(payload), group, position, time)
+    checksum = zlib.crc32(payload, zlib.crc32(checked))
+    return _FRAME.pack(FRAME_MAGIC, checksum, len(payload), group, position, time) + payload
+
+
+def decode_frame(data: bytes | memoryview, offset: int) -> tuple[Frame, int, int] | None:
+    """Read the frame at `offset`: the frame, its group's offset, its end. None if there is no good frame there."""
+    start = offset + FRAME_BYTES
+    if start > len(data):
+        return None
+    magic, checksum, length, group, position, time = _FRAME.unpack_from(data, offset)
+    if magic != FRAME_MAGIC or length > MAX_PAYLOAD_BYTES or start + length > len(data) or group > offset:
+        return None
+    payload = bytes(data[start : start + length])
+    if zlib.crc32(payload, zlib.crc32(_CHECKED.pack(length, group, position, time))) != checksum:
+        return None
+    return Frame(position=position, time=Timestamp(time), payload=payload), group, start + length
+
+
+def scan(data: bytes | memoryview, first_position: int) -> Scan:
+    """Find the good frames of a file, whose first must have `first_position`."""
+    offsets: list[int] = []
+    offset = HEADER_BYTES
+    while (found := decode_frame(data, offset)) is not None and found[0].position == first_position + len(offsets):
+        offsets.append(offset)
+        offset = found[2]
+    if any(group > offset for group in _groups_behind(data, offset)):
+        return Scan(offsets=offsets, end=offset, damage=offset)
+    return Scan(offsets=offsets, end=offset)
+
+
+def _groups_behind(data: bytes | memoryview, offset: int) -> Iterator[int]:
+    """Yield the group offsets of the good frames that stand somewhere behind a bad one."""
+    rest = bytes(data[offset:])
+    place = rest.find(FRAME_MAGIC, 1)
+    while place >= 0:
+        found = decode_frame(data, offset + place)
+        if found is not None:
+            yield found[1]
+        place = rest.find(FRAME_MAGIC, place + 1)
