@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,10 +27,11 @@ from spire.operations.processes import (
 from spire.operations.servers import FEEDS, KINDS, SERVERS, kind_of
 from spire.operations.settings import InstanceSettings, read_settings, write_settings
 from spire.operations.templates import render
-from spire.service.admin import private_directory
+from spire.service.paths import private_directory
 from spire.service.secrets import read_secret
 from spire.values.environment import Environment
-from spire.wire.certificates import make_authority, make_server_certificate
+from spire.values.time import Timestamp
+from spire.wire.certificates import Certificate, make_authority, make_server_certificate
 
 PREPARE_SECONDS = 300.0
 DATABASE = "database"
@@ -100,7 +102,7 @@ class Instance:
         was_running = self.database.is_running
         self.start_database()
         try:
-            self.database.make_schema(settings.schema, DATABASE_USER, self.password(DATABASE))
+            self.database.create_schema(settings.schema, DATABASE_USER, self.password(DATABASE))
             self._prepare()
         finally:
             if not was_running:
@@ -141,21 +143,17 @@ class Instance:
         return made
 
     def _make_certificates(self, settings: InstanceSettings) -> None:
-        authority, authority_key = self.layout.tls / "authority.pem", self.layout.tls / "authority.key"
-        if not authority.exists():
-            certificate, key = make_authority("Spire instance")
-            _write_secret(authority_key, key.decode())
-            authority.write_bytes(certificate)
+        authority_file = self.layout.tls / "authority.pem"
+        now = Timestamp(time.time_ns())
+        if not authority_file.exists():
+            _write_certificate(authority_file, make_authority("Spire instance", now))
+        authority = Certificate(
+            certificate=authority_file.read_bytes(), key=authority_file.with_suffix(".key").read_bytes()
+        )
         for kind in SERVERS:
-            name = kind.services[0].replace("_", "-")
-            file = self.layout.tls / f"{name}.pem"
-            if file.exists():
-                continue
-            certificate, key = make_server_certificate(
-                authority.read_bytes(), authority_key.read_bytes(), kind.services, (settings.host,)
-            )
-            _write_secret(file.with_suffix(".key"), key.decode())
-            file.write_bytes(certificate)
+            file = self.layout.tls / f"{kind.services[0].replace('_', '-')}.pem"
+            if not file.exists():
+                _write_certificate(file, make_server_certificate(authority, kind.services, (settings.host,), now))
 
     def _make_configuration(self, name: str, settings: InstanceSettings) -> None:
         file = self.layout.configuration(name)
@@ -173,7 +171,7 @@ class Instance:
 
     @property
     def _database_address(self) -> str:
-        return f"unix:{self.database.socket_path}"
+        return self.database.address
 
     def _prepare(self) -> None:
         command = [sys.executable, "-m", "spire.operations.prepare", str(self.home), self._database_address]
@@ -246,6 +244,14 @@ class Instance:
             names = [*self.names, *(kind.name for kind in FEEDS if with_all_feeds)]
         wanted = {kind_of(name).name for name in names}
         return [name for name in KINDS if name in wanted]
+
+
+def _write_certificate(path: Path, certificate: Certificate) -> None:
+    """Write certificate and key; the certificate last, since it says that both are there."""
+    key = path.with_suffix(".key")
+    key.unlink(missing_ok=True)
+    _write_secret(key, certificate.key.decode())
+    path.write_bytes(certificate.certificate)
 
 
 def _write_secret(path: Path, text: str) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from spire.service.admin import socket_path
-from spire.service.process import admin_path, ready_path
+from spire.service.paths import admin_path, ready_path, socket_path
 
 LONGEST_SOCKET_NAME = "mariadb.sock"
 CHECKOUT = Path(__file__).resolve().parent.parent.parent

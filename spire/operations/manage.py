@@ -10,6 +10,7 @@ from typing import Any
 import click
 from attrs import asdict
 
+from spire.database.private import PrivateServerError
 from spire.operations.instance import DATABASE, Instance, NewPassword
 from spire.operations.layout import default_home
 from spire.operations.processes import READY_SECONDS, STOP_SECONDS, OperationError, ProcessState
@@ -52,7 +53,7 @@ def _reporting(function: Callable[..., None]) -> Callable[..., None]:
     def reported(*arguments: Any, **options: Any) -> None:
         try:
             function(*arguments, **options)
-        except (OperationError, ConfigurationError, ValueError) as error:
+        except (OperationError, ConfigurationError, PrivateServerError, ValueError) as error:
             click.echo(str(error), err=True)
             sys.exit(1)
 

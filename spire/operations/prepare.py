@@ -24,7 +24,7 @@ from spire.operations.servers import SERVERS
 from spire.operations.settings import InstanceSettings, read_settings
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
-from spire.service.process import open_database
+from spire.service.databases import open_database
 from spire.service.secrets import read_secret
 from spire.service.sections import DatabaseSection
 

@@ -4,7 +4,7 @@ import json
 import socket
 from pathlib import Path
 
-from spire.service.admin import socket_path
+from spire.service.paths import socket_path
 from spire.wire.errors import Unavailable, error_of
 
 

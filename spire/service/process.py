@@ -5,7 +5,6 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.application.service import IService, Service
@@ -16,17 +15,18 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from zope.interface import implementer
 
-from spire.database.connector import Connector, Login
-from spire.database.database import Database, DatabaseLimits
+from spire.database.database import Database
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
-from spire.service.admin import AdminEndpoint, private_directory
+from spire.service.admin import AdminEndpoint
 from spire.service.container import SpireService
+from spire.service.databases import open_database
 from spire.service.logs import JsonLog, Levels, LogOutput
 from spire.service.notify import ReadyFile, Systemd
 from spire.service.options import ServerOptions
 from spire.service.parts import Parts
+from spire.service.paths import admin_path, private_directory, ready_path
 from spire.service.sections import DatabaseSection, LocatorSection, ProcessConfiguration, ServerSection
 from spire.service.vitals import Vitals
 from spire.wire.errors import Unavailable
@@ -67,23 +67,16 @@ def real_parts(configuration: ProcessConfiguration, reactor: Any) -> Parts:
         clock=clock,
         tasks=tasks,
         metrics=metrics,
-        connector=TlsConnector(str(locator.authority.path)) if isinstance(locator, LocatorSection) else _Nowhere(),
-        listener=_listener(server) if isinstance(server, ServerSection) else _Nowhere(),
+        connector=TlsConnector(str(locator.authority.path), reactor)
+        if isinstance(locator, LocatorSection)
+        else _Nowhere(),
+        listener=TlsListener(server.certificate.content, server.key.content, reactor)
+        if isinstance(server, ServerSection)
+        else _Nowhere(),
         run_in_thread=run_in_thread,
         random_bytes=os.urandom,
         open_database=opened,
     )
-
-
-def open_database(section: DatabaseSection, clock: Clock, metrics: Metrics) -> Database:
-    """Return the database that a section names; it connects when it is started."""
-    login = Login(user=section.user, password=section.password_file.text, schema=section.schema)
-    connector = Connector(section.addresses, login, monotonic=clock.monotonic)
-    return Database(connector, clock=clock, metrics=metrics, limits=DatabaseLimits(connections=section.connections))
-
-
-def _listener(section: ServerSection) -> IListener:
-    return TlsListener(section.certificate.content, section.key.content)
 
 
 @implementer(IConnector, IListener)
@@ -221,13 +214,3 @@ def exit_with(status: int) -> None:
         os._exit(status)
 
     atexit.register(leave)
-
-
-def admin_path(run_directory: Path, name: str) -> Path:
-    """Return where the admin socket of the process `name` stands."""
-    return run_directory / f"{name}.admin"
-
-
-def ready_path(run_directory: Path, name: str) -> Path:
-    """Return where the readiness file of the process `name` stands."""
-    return run_directory / f"{name}.ready"

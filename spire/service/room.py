@@ -103,8 +103,11 @@ class ServerRoom:
 
         self.add("service_locator", start, locator.stop)
 
-    def upstream(self, service: str) -> ClientSession:
-        """Make a client session with another server; all are started at the first, each is awaited in its turn."""
+    def upstream(self, service: str, *, account: str | None = None) -> ClientSession:
+        """Make a client session with another server; all are started at the first, each is awaited in its turn.
+
+        `account` must have registered the service; it is the service's own name unless given.
+        """
         locator = self._locator()
         session = ClientSession(
             service,
@@ -115,6 +118,7 @@ class ServerRoom:
             clock=self.parts.clock,
             tasks=self.parts.tasks,
             metrics=self.parts.metrics,
+            account=service if account is None else account,
         )
         session.on_state(self._follow(service))
         self._upstreams.append(session)

@@ -10,8 +10,9 @@ from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from spire.service.admin import AdminEndpoint, AdminProtocol, private_directory, socket_path
+from spire.service.admin import AdminEndpoint, AdminProtocol
 from spire.service.admin_client import ask
+from spire.service.paths import private_directory, socket_path
 from spire.service.verbs import Verbs
 from spire.wire.errors import Conflict, NotFound, Unavailable
 
