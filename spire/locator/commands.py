@@ -1,5 +1,7 @@
 """The Service Locator's commands."""
 
+from twisted.protocols import amp
+
 from spire.locator.values import AccountKind, AccountTimes, Entry, TradingAccountTerms
 from spire.wire.arguments import Boolean, Bytes, Integer, Text, Typed
 from spire.wire.commands import Command
@@ -10,7 +12,7 @@ SERVICE_NAME = Text(longest=128)
 IDENTIFIER = Integer(minimum=1)
 PASSWORD = Text(longest=4096)
 
-_TICKET = [
+_TICKET: list[tuple[bytes, amp.Argument]] = [
     (b"login_session", Text(longest=64)),
     (b"ticket", Text()),
     (b"expires", Integer()),

@@ -119,8 +119,8 @@ class BackOff:
         passed = (now - count.last_failed) / NANOSECONDS
         if passed >= self.forgotten_seconds:
             return 0.0
-        doublings = min(count.failures - self.free, 30)
-        return max(0.0, min(self.first_seconds * 2**doublings, self.longest_seconds) - passed)
+        grown = self.first_seconds * 2.0 ** min(count.failures - self.free, 30)
+        return max(0.0, min(grown, self.longest_seconds) - passed)
 
 
 ACCOUNT_BACK_OFF = BackOff(free=5)

@@ -1,0 +1,169 @@
+"""What a running Service Locator holds in memory and publishes: directory, sessions, providers, keys."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from zope.interface import implementer
+
+from spire.locator.directory import SERVICE, Directory
+from spire.locator.registry import Registry
+from spire.locator.sessions import LoginSessions
+from spire.locator.values import Change, Entry, Revocation, SigningKey, StoredDirectory
+from spire.values.time import Timestamp
+from spire.wire.errors import Forbidden, NotFound, Overloaded
+from spire.wire.identity import Identity, Provider
+from spire.wire.publisher import Publisher, Topic
+from spire.wire.server_session import Session
+from spire.wire.state_topic import StateTopic
+from spire.wire.topics import ITopics
+
+DIRECTORY = "directory"
+REVOCATIONS = "revocations"
+SIGNING_KEYS = "signing_keys"
+PROVIDERS = "providers/"
+
+SERVICE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+PROVIDER_TOPICS = 1_000
+"""Services that may be followed; a name costs a topic, also where nobody offers it."""
+
+
+@implementer(ITopics)
+class LiveLocator:
+    """The memory of a Locator; every change goes through here, and out to the topics in the same turn.
+
+    `on_rights` is called after rights may have been withdrawn: with what tells the identities that lost theirs.
+    """
+
+    def __init__(self, publisher: Publisher, *, instance_id: str) -> None:
+        self._publisher = publisher
+        self._instance_id = instance_id
+        self.directory = Directory()
+        self.version = 0
+        self.next_entry_id = 1
+        self.sessions = LoginSessions()
+        self.registry = Registry()
+        self.on_rights: Callable[[Callable[[Identity], bool]], object] = _nobody_listens
+        self._entries: StateTopic[Entry] = publisher.state(DIRECTORY, Entry, instance_id=instance_id)
+        self._revocations: StateTopic[Revocation] = publisher.state(REVOCATIONS, Revocation, instance_id=instance_id)
+        self._keys: StateTopic[SigningKey] = publisher.state(SIGNING_KEYS, SigningKey, instance_id=instance_id)
+        self._providers: dict[str, StateTopic[Provider]] = {}
+
+    def take_directory(self, stored: StoredDirectory) -> None:
+        """Take the whole directory, as the store holds it."""
+        self.version = stored.version
+        self.next_entry_id = stored.next_entry_id
+        self.directory.replace(stored.entries)
+        self._entries.replace({str(entry.entry_id): entry for entry in stored.entries})
+        self._check_rights()
+
+    def apply(self, change: Change, next_entry_id: int) -> None:
+        """Take a committed change, which made the next version."""
+        self.version += 1
+        self.next_entry_id = max(self.next_entry_id, next_entry_id)
+        for entry in change.put:
+            self.directory.put(entry)
+            self._entries.put(str(entry.entry_id), entry)
+        for entry_id in change.removed:
+            self.directory.remove(entry_id)
+            self._entries.remove(str(entry_id))
+        self._check_rights()
+
+    def end_account(self, account_id: int, now: Timestamp, reason: str, kept: str | None = None) -> None:
+        """End the login sessions of an account, and those that it opened for others."""
+        ending = [s.login_session for s in self.sessions.of_account(account_id) if s.login_session != kept]
+        self.revoke(self.sessions.end(key, now, reason) for key in ending)
+
+    def revoke(self, revocations: Iterable[Revocation | None]) -> None:
+        """Publish revocations, and close the sessions here that they concern."""
+        ended = set()
+        for revocation in revocations:
+            if revocation is not None:
+                ended.add(revocation.login_session)
+                self._revocations.put(revocation.login_session, revocation)
+        if ended:
+            self.on_rights(lambda identity: identity.login_session in ended)
+
+    def expire(self, now: Timestamp) -> list[Revocation]:
+        """End idle sessions and stop publishing old revocations; return the new ones."""
+        ended, dropped = self.sessions.expire(now)
+        self.revoke(ended)
+        for key in dropped:
+            self._revocations.remove(key)
+        return ended
+
+    def take_keys(self, keys: Iterable[SigningKey]) -> None:
+        """Publish these signing keys, and no others."""
+        self._keys.replace({key.key_id: key for key in keys})
+
+    @property
+    def keys(self) -> Mapping[str, SigningKey]:
+        """The published signing keys, by id."""
+        return self._keys.rows
+
+    @property
+    def revocations(self) -> Mapping[str, Revocation]:
+        """The published revocations, by login session."""
+        return self._revocations.rows
+
+    def register(self, session: Session, provider: Provider) -> None:
+        """Publish a provider, as long as its session lasts."""
+        account_id = session.identity.account_id
+        self.registry.register(session.id, provider, self.directory.capabilities(account_id))
+        self._topic_of(provider.service).put(provider.instance_id, provider)
+
+    def withdraw(self, session: Session, service: str, instance_id: str) -> None:
+        """Take a provider of a session away."""
+        provider = self.registry.withdraw(session.id, service, instance_id)
+        self._topic_of(service).remove(provider.instance_id)
+
+    def session_closed(self, session: Session) -> None:
+        """Take away what a session had registered."""
+        for provider in self.registry.withdraw_session(session.id):
+            self._topic_of(provider.service).remove(provider.instance_id)
+
+    async def open_topic(self, session: Session, name: str) -> Topic:
+        """Return a topic for a session: services see all, people the providers only."""
+        if name.startswith(PROVIDERS):
+            return self._topic_of(name.removeprefix(PROVIDERS))
+        topic = self._publisher.find(name)
+        if topic is None:
+            raise NotFound(f"The Service Locator has no topic {name}.", topic=name)
+        if SERVICE not in self.directory.roles(session.identity.account_id):
+            raise Forbidden(f"Only services follow {name}; ask for entries with FindEntry.", topic=name)
+        return topic
+
+    def _topic_of(self, service: str) -> StateTopic[Provider]:
+        topic = self._providers.get(service)
+        if topic is not None:
+            return topic
+        if SERVICE_NAME.fullmatch(service) is None:
+            raise NotFound("A service name has 1 to 64 lower-case letters, digits and '_'.", argument="service")
+        if len(self._providers) >= PROVIDER_TOPICS:
+            raise Overloaded(f"More than {PROVIDER_TOPICS} services are followed already.")
+        topic = self._publisher.state(f"{PROVIDERS}{service}", Provider, instance_id=self._instance_id)
+        self._providers[service] = topic
+        return topic
+
+    def _check_rights(self) -> None:
+        self.on_rights(lambda identity: has_lost_rights(self.directory, identity))
+
+
+def _nobody_listens(_: Callable[[Identity], bool]) -> None:
+    """Do nothing: there is no port yet whose sessions could be closed."""
+
+
+def has_lost_rights(directory: Directory, identity: Identity) -> bool:
+    """Whether a logged-in identity names a role or capability that its account no longer has, or was disabled.
+
+    An account that this directory does not know (yet) has lost nothing: its ticket was signed.
+    """
+    account = directory.get(identity.account_id)
+    delegate = None if identity.delegate_id is None else directory.get(identity.delegate_id)
+    if account is None:
+        return False
+    return (
+        account.disabled
+        or (delegate is not None and delegate.disabled)
+        or not identity.roles <= directory.roles(identity.account_id)
+        or not identity.capabilities <= directory.capabilities(identity.account_id)
+    )

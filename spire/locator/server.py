@@ -1,0 +1,365 @@
+"""The Service Locator's application service: directory, registration and login, by session."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import frozen
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from twisted.logger import Logger
+
+from spire.database.errors import StoreDown
+from spire.locator import changes
+from spire.locator.bootstrap import LOGIN_FOR
+from spire.locator.commits import DirectoryCommits, store_errors
+from spire.locator.directory import ADMINISTRATOR
+from spire.locator.interfaces import ILocatorStore
+from spire.locator.keys import RETIREMENT_SECONDS, TICKET_SECONDS, KeyRing, load_or_make, signing_key, write_key
+from spire.locator.live import LiveLocator
+from spire.locator.logins import Claimant, Issued, Logins
+from spire.locator.passwords import PasswordHashes, PasswordPolicy
+from spire.locator.queries import Queries
+from spire.locator.registry import in_order_of_load
+from spire.locator.sessions import DISABLED, PASSWORD_CHANGED, REVOCATION_SECONDS
+from spire.locator.values import (
+    AccountKind,
+    Change,
+    Kind,
+    Right,
+    TradingAccountTerms,
+)
+from spire.runtime.clock import Clock
+from spire.runtime.metrics import Metrics
+from spire.runtime.tasks import Tasks
+from spire.values.environment import Environment
+from spire.values.time import NANOSECONDS, Timestamp
+from spire.wire.errors import Forbidden, Invalid
+from spire.wire.identity import Provider
+from spire.wire.publisher import Publisher
+from spire.wire.server_session import Session
+from spire.wire.tickets import make_key
+
+SERVICE_NAME = "service_locator"
+
+FOLLOW_SECONDS = 1.0
+SAVE_SECONDS = 20.0
+FORGET_SECONDS = 600.0
+KEY_SETTLE_SECONDS = 5.0
+"""From a new signing key's publication to its first use."""
+
+OVERLAP_SECONDS = 30
+"""How far back other Locators' session ends are read again: their clocks and commits may lag."""
+
+KEPT_SECONDS = 90 * 24 * 3600
+"""How long the rows of ended login sessions are kept."""
+
+ADDRESSES = 16
+
+
+@frozen(kw_only=True)
+class LocatorParts:
+    """What the application service is put together from."""
+
+    store: ILocatorStore
+    publisher: Publisher
+    hashes: PasswordHashes
+    policy: PasswordPolicy
+    clock: Clock
+    tasks: Tasks
+    metrics: Metrics
+    random_bytes: Callable[[int], bytes]
+    environment: Environment
+    instance_id: str
+    signing_key_file: Path
+    ticket_seconds: int = TICKET_SECONDS
+
+
+class LocatorService:
+    """Answers the commands of the Service Locator; every method takes the session first.
+
+    What it knows stands in memory (`live`), what must last in the store. A change of the directory is checked against
+    memory, committed if no other Locator was faster, and then published.
+    """
+
+    _log = Logger()
+
+    def __init__(self, parts: LocatorParts) -> None:
+        self._parts = parts
+        self._clock = parts.clock
+        self._store = parts.store
+        self._random_order = random.Random(int.from_bytes(parts.random_bytes(8), "big"))  # noqa: S311 (spreads load)
+        self._stops: list[Callable[[], None]] = []
+        self._key_file = parts.signing_key_file
+        self._keys = KeyRing(environment=parts.environment, ticket_seconds=parts.ticket_seconds)
+        self.live = LiveLocator(parts.publisher, instance_id=parts.instance_id)
+        self.queries = Queries(self.live, parts.store)
+        self._commits = DirectoryCommits(
+            live=self.live, store=parts.store, clock=parts.clock, random_bytes=parts.random_bytes
+        )
+        self.logins = Logins(
+            live=self.live,
+            store=parts.store,
+            keys=self._keys,
+            hashes=parts.hashes,
+            policy=parts.policy,
+            clock=parts.clock,
+            tasks=parts.tasks,
+            metrics=parts.metrics,
+            random_bytes=parts.random_bytes,
+        )
+
+    # Life
+
+    async def load(self) -> None:
+        """Read directory, keys and login sessions, and begin to follow what other Locators write."""
+        key = load_or_make(self._key_file, self._parts.random_bytes)
+        self._keys.use(key)
+        await self._publish_key(key)
+        self.live.take_directory(await self._store.load_directory())
+        now = self._clock.now()
+        for session in await self._store.load_sessions(_before(now, REVOCATION_SECONDS)):
+            self.live.revoke([self.live.sessions.add(session)])
+        self.live.expire(now)
+        every = self._parts.tasks.every
+        self._stops = [
+            every("locator.follow", FOLLOW_SECONDS, self.follow),
+            every("locator.save", SAVE_SECONDS, self.keep_house),
+            every("locator.forget", FORGET_SECONDS, self._forget),
+        ]
+
+    async def stop(self) -> None:
+        """Save the last use of the login sessions."""
+        for stop in self._stops:
+            stop()
+        await self.logins.save()
+
+    async def follow(self) -> None:
+        """Take over what another Locator of the same schema changed; a store that is away changes nothing."""
+        try:
+            await self._commits.take_if_changed()
+            now = self._clock.now()
+            for session in await self._store.ended_sessions(_before(now, OVERLAP_SECONDS)):
+                self.live.revoke([self.live.sessions.add(session)])
+            self.live.take_keys(await self._store.signing_keys())
+        except StoreDown:
+            return
+
+    async def keep_house(self) -> None:
+        """End idle sessions, and save which sessions were used."""
+        now = self._clock.now()
+        ended = {revocation.login_session: now for revocation in self.live.expire(now)}
+        await self.logins.save()
+        if ended:
+            with store_errors():
+                await self._store.end_sessions(ended, "idle")
+
+    async def _forget(self) -> None:
+        now = self._clock.now()
+        with store_errors():
+            await self._store.forget_before(_before(now, KEPT_SECONDS), _before(now, KEPT_SECONDS))
+
+    # Login
+
+    async def login(
+        self, session: Session, account: str, password: str, public_key: bytes, audiences: tuple[str, ...]
+    ) -> Issued:
+        """Log in with a password."""
+        claimant = Claimant(
+            account=account, password=password, public_key=public_key, audiences=audiences, peer=host_of(session.peer)
+        )
+        return await self.logins.login(claimant)
+
+    async def renew(self, session: Session, login_session: str, proof: bytes) -> Issued:
+        """Sign another ticket of a login session."""
+        return await self.logins.renew(session, SERVICE_NAME, self._parts.instance_id, key=login_session, proof=proof)
+
+    async def login_for(
+        self, session: Session, account: str, password: str, public_key: bytes, audiences: tuple[str, ...], peer: str
+    ) -> Issued:
+        """Log somebody in who acts through the caller; needs the capability `login.for`."""
+        delegate_id = session.identity.account_id
+        if LOGIN_FOR not in self.live.directory.capabilities(delegate_id):
+            raise Forbidden("This account may not log others in.", capability=LOGIN_FOR)
+        claimant = Claimant(
+            account=account,
+            password=password,
+            public_key=public_key,
+            audiences=audiences,
+            peer=peer,
+            delegate_id=delegate_id,
+        )
+        return await self.logins.login(claimant)
+
+    async def change_password(
+        self, session: Session, account_id: int, old_password: str | None, new_password: str
+    ) -> None:
+        """Set a password and end the account's other login sessions."""
+        identity = session.identity
+        account = self.live.directory.entry(account_id)
+        if self.logins.needs_old_password(identity.account_id, account_id):
+            if old_password is None:
+                raise Invalid("Your old password is needed too.", argument="old_password")
+            await self.logins.check_own_password(account_id, old_password, host_of(session.peer))
+        new_hash = await self.logins.new_hash(account.name, new_password)
+        kept = identity.login_session if identity.account_id == account_id else None
+        await self._commits.commit(
+            lambda *_: self._password_change(identity.account_id, account_id),
+            password=(account_id, new_hash),
+            ended=account_id,
+            reason=PASSWORD_CHANGED,
+            kept=kept,
+        )
+
+    def _password_change(self, actor: int, account_id: int) -> Change:
+        self.logins.needs_old_password(actor, account_id)
+        return Change()
+
+    # Directory
+
+    async def make_account(self, session: Session, name: str, parent_id: int, kind: AccountKind, password: str) -> int:
+        """Make an account."""
+        actor = session.identity.account_id
+        changes.make_account(self.live.directory, actor, self.live.next_entry_id, name, parent_id, kind)
+        new_hash = await self.logins.new_hash(name, password)
+        change = await self._commits.commit(
+            lambda directory, entry_id: changes.make_account(directory, actor, entry_id, name, parent_id, kind),
+            password=(None, new_hash),
+        )
+        return change.put[0].entry_id
+
+    async def make_trading_account(
+        self, session: Session, name: str, parent_id: int, terms: TradingAccountTerms, trader_id: int | None
+    ) -> int:
+        """Make a trading account."""
+        actor = session.identity.account_id
+        change = await self._commits.commit(
+            lambda directory, entry_id: changes.make_trading_account(
+                directory, actor, entry_id, name, parent_id, terms, trader_id
+            )
+        )
+        return change.put[0].entry_id
+
+    async def make_directory(self, session: Session, name: str, parent_id: int) -> int:
+        """Make a directory."""
+        actor = session.identity.account_id
+        change = await self._commits.commit(
+            lambda directory, entry_id: changes.make_directory(directory, actor, entry_id, name, parent_id)
+        )
+        return change.put[0].entry_id
+
+    async def associate(self, session: Session, entry_id: int, parent_id: int) -> None:
+        """Let an entry stand in one more directory."""
+        actor = session.identity.account_id
+        await self._commits.commit(lambda directory, _: changes.associate(directory, actor, entry_id, parent_id))
+
+    async def detach(self, session: Session, entry_id: int, parent_id: int) -> None:
+        """Take an entry out of a directory."""
+        actor = session.identity.account_id
+        await self._commits.commit(lambda directory, _: changes.detach(directory, actor, entry_id, parent_id))
+
+    async def rename(self, session: Session, entry_id: int, name: str) -> None:
+        """Give an entry another name."""
+        actor = session.identity.account_id
+        await self._commits.commit(lambda directory, _: changes.rename(directory, actor, entry_id, name))
+
+    async def remove(self, session: Session, entry_id: int) -> None:
+        """Remove an empty directory."""
+        actor = session.identity.account_id
+        await self._commits.commit(lambda directory, _: changes.remove(directory, actor, entry_id))
+
+    async def grant(self, session: Session, account_id: int, entry_id: int, rights: int) -> None:
+        """Set the rights of an account on an entry."""
+        actor = session.identity.account_id
+        await self._commits.commit(
+            lambda directory, _: changes.grant(directory, actor, account_id, entry_id, Right(rights))
+        )
+
+    async def set_capabilities(self, session: Session, account_id: int, capabilities: tuple[str, ...]) -> None:
+        """Set the capabilities of an account."""
+        actor = session.identity.account_id
+        await self._commits.commit(
+            lambda directory, _: changes.set_capabilities(directory, actor, account_id, capabilities)
+        )
+
+    async def set_terms(self, session: Session, entry_id: int, terms: TradingAccountTerms) -> None:
+        """Write the fields of a trading account."""
+        actor = session.identity.account_id
+        await self._commits.commit(lambda directory, _: changes.set_terms(directory, actor, entry_id, terms))
+
+    async def disable(self, session: Session, entry_id: int, disabled: bool) -> None:
+        """Disable or enable an account or trading account."""
+        actor = session.identity.account_id
+        entry = self.live.directory.entry(entry_id)
+        await self._commits.commit(
+            lambda directory, _: changes.set_disabled(directory, actor, entry_id, disabled),
+            ended=entry_id if disabled and entry.kind is Kind.ACCOUNT else None,
+            reason=DISABLED,
+        )
+
+    # Registry
+
+    def register(
+        self,
+        session: Session,
+        service: str,
+        instance_id: str,
+        addresses: tuple[str, ...],
+        properties: dict[str, str],
+        load: int,
+    ) -> None:
+        """Offer a service as long as the session lasts."""
+        if not 0 < len(addresses) <= ADDRESSES or not all(0 < len(address) <= 255 for address in addresses):
+            raise Invalid(f"1 to {ADDRESSES} addresses are expected.", argument="addresses")
+        provider = Provider(
+            service=service,
+            instance_id=instance_id,
+            addresses=addresses,
+            account=session.identity.account,
+            environment=self._parts.environment.name,
+            load=load,
+            properties=properties,
+        )
+        self.live.register(session, provider)
+        self._log.info(
+            "{account} offers {service} at {addresses}", account=provider.account, service=service, addresses=addresses
+        )
+
+    def withdraw(self, session: Session, service: str, instance_id: str) -> None:
+        """Take a registration back."""
+        self.live.withdraw(session, service, instance_id)
+
+    def locate(self, service: str) -> tuple[Provider, ...]:
+        """Return the providers of a service."""
+        return tuple(in_order_of_load(self.live.registry.providers(service), self._random_order))
+
+    # Signing keys
+
+    async def rotate_signing_key(self, session: Session) -> str:
+        """Put a new signing key in force; administrators only."""
+        if ADMINISTRATOR not in self.live.directory.roles(session.identity.account_id):
+            raise Forbidden("Only an administrator changes the signing key.", role=ADMINISTRATOR)
+        key = make_key(self._parts.random_bytes)
+        former = self._keys.key_id
+        with store_errors():
+            await self._publish_key(key)
+        write_key(self._key_file, key)
+        await self._clock.sleep(KEY_SETTLE_SECONDS)
+        self._keys.use(key)
+        with store_errors():
+            await self._store.retire_signing_key(former, _before(self._clock.now(), -RETIREMENT_SECONDS))
+            self.live.take_keys(await self._store.signing_keys())
+        self._log.info("signing key {key_id} took over from {former}", key_id=self._keys.key_id, former=former)
+        return self._keys.key_id
+
+    async def _publish_key(self, key: Ed25519PrivateKey) -> None:
+        await self._store.add_signing_key(signing_key(key, self._clock.now()))
+        self.live.take_keys(await self._store.signing_keys())
+
+
+def host_of(peer: str) -> str:
+    """Return the host of `host:port`."""
+    return peer.rpartition(":")[0] or peer
+
+
+def _before(now: Timestamp, seconds: int) -> Timestamp:
+    return Timestamp(now - seconds * NANOSECONDS)
