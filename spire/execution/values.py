@@ -104,9 +104,9 @@ class OrderRequest:
 
 @frozen(kw_only=True)
 class OrderView:
-    """An order with where it stands; `reason` and `text` are those of the report that ended it, where it gave any.
+    """An order with where it stands after `reports` reports.
 
-    `sequence` is the trading account's activity that the view includes.
+    `reason`, `text`, `rule`, `limit` and `observed` are those of the last report that gave a reason.
     """
 
     submission: Submission
@@ -121,6 +121,9 @@ class OrderView:
     updated: Timestamp
     reason: str | None = None
     text: str | None = None
+    rule: str | None = None
+    limit: str | None = None
+    observed: str | None = None
 
     @property
     def order_id(self) -> int:
