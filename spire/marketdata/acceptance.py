@@ -4,6 +4,7 @@ A group is what goes to the journal together; one is under way at a time. `take`
 of them back, so that sequences stay dense and none is given out twice.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -14,13 +15,15 @@ from numpy.typing import NDArray
 from spire.marketdata.book import Book
 from spire.marketdata.feed_session import FeedSession, FeedSessions, Opening, Place
 from spire.marketdata.frames import Frame, FrameKind
-from spire.marketdata.sequencing import Sequences
+from spire.marketdata.sequencing import Sequences, runs
 from spire.marketdata.values import Present, Records, RecordType
 from spire.values.time import Timestamp
 from spire.wire.errors import Conflict, Forbidden, SpireError
 
-FRAME_RECORDS: Final = 32_768
+FRAME_RECORDS: Final = 16_384
 """Most records that batches are joined to in one frame."""
+GROUP_RECORDS: Final = 65_536
+"""Records after which a group takes no further batch."""
 
 Eligibility = Callable[[NDArray[np.uint64]], NDArray[np.uint16]]
 """What prints with these conditions count for."""
@@ -33,6 +36,7 @@ class OpenRequest:
     opening: Opening
     connection: str
     keeps_book: bool
+    resumes: int | None = None
 
 
 @frozen(kw_only=True)
@@ -116,8 +120,37 @@ class Acceptance:
     def _detach(self, feed_session: int) -> None:
         self._attached.pop(feed_session, None)
 
-    def take(self, requests: Sequence[Request], now: Timestamp) -> Group:
-        """Return the group of these requests. A refused request changes nothing."""
+    def restore(self, frame: Frame) -> None:
+        """Take a frame that the journal holds and the store does not."""
+        if frame.opened is not None:
+            self.sessions.put(frame.opened)
+        elif frame.kind is FrameKind.BATCH:
+            self.sessions.move(frame.feed_session, frame.first + frame.count - 1)
+        elif frame.kind is FrameKind.ENDED:
+            self.sessions.end(frame.feed_session, frame.time)
+        for record_type, records in frame.records.items():
+            for run in runs(records):
+                self.sequences.advance(record_type, run.instrument, run.last)
+
+    def take(self, pending: deque[Request], now: Timestamp) -> Group:
+        """Take the next group off the queue: batches as far as they follow each other, or one other request.
+
+        What changes sessions goes alone, because it looks at the book that the batches before it make. A refused request changes
+        nothing. The group's outcomes are those of the requests taken, in order.
+        """
+        requests: list[Request] = []
+        total = 0
+        while pending and (isinstance(pending[0], BatchRequest) or not requests):
+            request = pending.popleft()
+            requests.append(request)
+            if not isinstance(request, BatchRequest):
+                break
+            total += request.count
+            if total >= GROUP_RECORDS:
+                break
+        return self._group(requests, now)
+
+    def _group(self, requests: Sequence[Request], now: Timestamp) -> Group:
         group = Group()
         batches: list[BatchRequest] = []
         for request in requests:
@@ -206,6 +239,10 @@ class Acceptance:
         return self.sessions.get(request.feed_session).position
 
     def _open(self, group: Group, request: OpenRequest, now: Timestamp) -> Opened:
+        if request.resumes is not None:
+            resumed = self.sessions.get(request.resumes)
+            if resumed.ended is not None:
+                raise Conflict(f"feed session {resumed.name!r} ended", feed_session=resumed.feed_session_id)
         plan = self.sessions.plan(request.opening, self._attached, now)
         for number in plan.ends:
             self._end(group, number, now)
@@ -217,8 +254,10 @@ class Acceptance:
             group.undo.append(lambda: self.sessions.forget(number))
             group.undo.append(lambda: self._detach(number))
             group.frames.append(Frame(kind=FrameKind.OPENED, feed_session=number, time=now, opened=session))
-        elif not request.keeps_book:
-            removed = self._remove(group, number, now)
+        else:
+            removed = not request.keeps_book or not any(len(book.removals(number)) for book in self._books.values())
+            if not request.keeps_book:
+                self._remove(group, number, now)
         self._attached[number] = request.connection
         return Opened(session=session, is_new=plan.is_new, removed_book=removed)
 

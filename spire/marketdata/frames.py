@@ -5,6 +5,7 @@ follow the header as they are published.
 """
 
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -64,7 +65,30 @@ class UnreadableFrameError(ValueError):
     """A frame's bytes are not what this release writes."""
 
 
-def encode_frame(frame: Frame) -> bytes:
+def encode_frames(frames: Sequence[Frame]) -> bytes:
+    """Return what the journal holds at one position: a group of frames that become durable together or not at all."""
+    encoded = [_encode_frame(frame) for frame in frames]
+    return b"".join(part for frame in encoded for part in (_LENGTH.pack(len(frame)), frame))
+
+
+def decode_frames(payload: bytes) -> list[Frame]:
+    """Return the frames of one position.
+
+    UnreadableFrameError: the bytes are cut, of another layout version, or no frames.
+    """
+    frames = []
+    offset = 0
+    while offset < len(payload):
+        if offset + _LENGTH.size > len(payload):
+            raise UnreadableFrameError("a frame's length is cut")
+        (length,) = _LENGTH.unpack_from(payload, offset)
+        offset += _LENGTH.size
+        frames.append(_decode_frame(payload[offset : offset + length]))
+        offset += length
+    return frames
+
+
+def _encode_frame(frame: Frame) -> bytes:
     """Return a frame's bytes."""
     header = msgspec.msgpack.encode(
         _Header(
@@ -84,11 +108,7 @@ def encode_frame(frame: Frame) -> bytes:
 _DECODER: Final = msgspec.msgpack.Decoder(_Header)
 
 
-def decode_frame(payload: bytes) -> Frame:
-    """Return the frame that bytes hold.
-
-    UnreadableFrameError: the bytes are cut, of another layout version, or no frame.
-    """
+def _decode_frame(payload: bytes) -> Frame:
     try:
         (length,) = _LENGTH.unpack_from(payload)
         header = _DECODER.decode(payload[_LENGTH.size : _LENGTH.size + length])

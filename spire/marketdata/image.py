@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from spire.marketdata.book import Book
+from spire.marketdata.feed_session import FeedSession
 from spire.marketdata.frames import Frame, FrameKind
 from spire.marketdata.market_time import MarketTime
 from spire.marketdata.sequencing import Run, runs
@@ -93,10 +94,21 @@ class Image:
                     moved.append(market)
         return moved
 
-    def forget_times(self, feed_session: int) -> None:
-        """Drop the market times of a session that another has replaced."""
-        for key in [key for key in self._times if key[0] == feed_session]:
-            del self._times[key]
+    def restore_time(self, market: ServedMarket, session: FeedSession, universe: Universe, monotonic: float) -> None:
+        """Set market time from the newest records of a session, as after a start."""
+        number = session.feed_session_id
+        times = []
+        if market.record_type is RecordType.BOOK:
+            candidates = {instrument: book.rows for instrument, book in self.books.items()}
+        else:
+            candidates = {one: last for (kind, one), last in self._last.items() if kind is market.record_type}
+        for instrument, records in candidates.items():
+            own = records[records["feed_session"] == number]
+            if len(own) and universe.listing_venue(instrument) == market.venue:
+                times.append(int(own["source_time"].max()))
+        if times:
+            clock = self._times[number, market] = MarketTime(session.kind)
+            clock.saw(max(times), monotonic)
 
     def _book(self, instrument: int) -> Book:
         book = self.books.get(instrument)

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from zope.interface import implementer
 
-from spire.database.database import Database, Transaction
+from spire.database.database import Database
+from spire.database.transaction import Transaction
 from spire.marketdata.blocks import Block, merge, pack, unpack_block
 from spire.marketdata.feed_session import FeedSession
 from spire.marketdata.frames import FrameKind
@@ -52,13 +53,13 @@ _INSERT_BLOCK: Final = f"""
         greatest_time = VALUES(greatest_time),
         record_count = VALUES(record_count),
         payload = VALUES(payload)
-"""
+"""  # noqa: S608 (a constant)
 _BLOCK_BEFORE: Final = f"""
     SELECT {_BLOCK_COLUMNS}
     FROM marketdata_blocks
     WHERE instrument_id = %s AND record_type = %s AND last_sequence = %s AND feed_session_id = %s AND record_count < %s
         AND layout_version = %s
-"""
+"""  # noqa: S608 (a constant)
 _INSERT_SEQUENCE: Final = """
     INSERT INTO marketdata_sequences (record_type, instrument_id, last_sequence)
     VALUES (%s, %s, %s)
@@ -106,7 +107,7 @@ _SESSION_BLOCKS: Final = f"""
     WHERE feed_session_id = %s AND record_type = %s AND (instrument_id, first_sequence) > (%s, %s)
     ORDER BY instrument_id, first_sequence
     LIMIT %s
-"""
+"""  # noqa: S608 (a constant)
 
 
 @implementer(IMarketDataStore)

@@ -17,6 +17,10 @@ class InvalidRecordError(ValueError):
     """A record that must not be accepted; the message names its place in the batch, counted from 0, and the field."""
 
 
+class UnknownInstrumentError(InvalidRecordError):
+    """A record of an instrument that Definitions did not tell us of, or not yet."""
+
+
 class Universe:
     """The instruments with their listing venues, and the venues, by number: what a record may name."""
 
@@ -55,7 +59,11 @@ def check_batch(record_type: RecordType, records: Records, universe: Universe, s
     range, a side or kind without meaning, or a `present` bit that the type does not have.
     """
     listing = universe.listing_venues(records["instrument"])
-    _require(record_type, listing != 0, "instrument", "is unknown")
+    if not listing.all():
+        place = int(np.flatnonzero(listing == 0)[0])
+        raise UnknownInstrumentError(
+            f"{record_type.name} record {place}: instrument {records['instrument'][place]} is unknown"
+        )
     served = np.isin(listing, np.fromiter(served_venues, dtype=np.uint16, count=len(served_venues)))
     _require(record_type, served, "instrument", "is not listed where the feed session serves this type")
     present = records["present"]

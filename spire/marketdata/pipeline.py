@@ -1,0 +1,204 @@
+"""From a feed's request to what everybody sees: queue, journal, then image, publication and answer in one reactor turn."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from spire.database.journal import Journal, JournalError, JournalFull
+from spire.database.ordered_writer import Fenced, OrderedWriter, WriterStopped
+from spire.marketdata.acceptance import Acceptance, BatchRequest, Group, Opened, Outcome, Request
+from spire.marketdata.frames import Frame, encode_frames
+from spire.marketdata.image import Image, Publication
+from spire.marketdata.interfaces import Stored
+from spire.runtime.clock import Clock
+from spire.wire.errors import Refused, SpireError
+
+STORE_RECORDS: Final = 32_768
+"""Records that are handed to the writer at once."""
+
+Portion = tuple[Stored, ...]
+"""What the writer takes at once."""
+
+Visible = Callable[[Frame, Sequence[Publication]], None]
+
+
+class Storing:
+    """Hands frames to the ordered writer in portions, so that blocks are not smaller than they must be.
+
+    A portion closes at `STORE_RECORDS` or after `seconds`. `stored` is called with the journal position that the store holds.
+    """
+
+    def __init__(
+        self, writer: OrderedWriter[Portion], clock: Clock, seconds: float, stored: Callable[[int], None]
+    ) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._seconds = seconds
+        self._stored = stored
+        self._items: list[Stored] = []
+        self._records = 0
+        self._position = 0
+        self._timer: IDelayedCall | None = None
+
+    def add(self, position: int, items: Sequence[Stored]) -> None:
+        """Take the frames of a journal position, in order."""
+        self._items += items
+        self._records += sum(item.frame.record_count for item in items)
+        self._position = position
+        if self._records >= STORE_RECORDS:
+            self.close_portion()
+        elif self._timer is None:
+            self._timer = self._clock.later(self._seconds, self.close_portion)
+
+    def close_portion(self) -> None:
+        """Hand over what is gathered."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if not self._items:
+            return
+        items, self._items, self._records = tuple(self._items), [], 0
+        self._writer.add(items, position=self._position).addCallbacks(
+            self._committed, _not_stored, callbackArgs=(self._position,)
+        )
+
+    async def flushed(self) -> None:
+        """Wait until the store holds everything that was added."""
+        self.close_portion()
+        await self._writer.flushed()
+
+    def _committed(self, _: object, position: int) -> None:
+        self._stored(position)
+
+
+def _not_stored(failure: Failure) -> None:
+    """Let go of what the writer ended before: the journal still has it, and whoever starts next stores it."""
+    failure.trap(Fenced, WriterStopped)
+
+
+class Pipeline:
+    """Takes requests in order and answers each when its group is durable and visible.
+
+    One group is at the journal at a time; meanwhile requests gather, and go together. A group that the journal refuses leaves no
+    trace: its requests are refused with JOURNAL_FULL or JOURNAL_FAILED, and the feeds send again.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        acceptance: Acceptance,
+        image: Image,
+        journal: Journal,
+        storing: Storing,
+        clock: Clock,
+        visible: Visible,
+    ) -> None:
+        self.acceptance = acceptance
+        self.image = image
+        self._journal = journal
+        self._storing = storing
+        self._clock = clock
+        self._visible = visible
+        self._pending: deque[Request] = deque()
+        self._answers: deque[Deferred[Opened | int]] = deque()
+        self._pending_records = 0
+        self._is_writing = False
+        self._ready: deque[tuple[Group, list[Deferred[Opened | int]], list[tuple[Frame, list[Publication]]]]] = deque()
+        self._is_showing = False
+        self._idle: list[Deferred[None]] = []
+
+    @property
+    def backlog(self) -> int:
+        """Return how many records wait for the journal or for the store."""
+        return self._pending_records + self.image.resident.record_count
+
+    def submit(self, request: Request) -> Deferred[Opened | int]:
+        """Queue a request; the answer fails with the SpireError that refuses it."""
+        answer: Deferred[Opened | int] = Deferred()
+        self._pending.append(request)
+        self._answers.append(answer)
+        if isinstance(request, BatchRequest):
+            self._pending_records += request.count
+        self._advance()
+        return answer
+
+    def stored(self, frames: Sequence[Frame]) -> list[Stored]:
+        """Return frames as the store takes them."""
+        sessions = self.acceptance.sessions
+        return [Stored(frame=frame, trade_date=sessions.get(frame.feed_session).trade_date) for frame in frames]
+
+    async def idle(self) -> None:
+        """Wait until every request is answered."""
+        while self._pending or self._is_writing or self._ready:
+            waiting: Deferred[None] = Deferred()
+            self._idle.append(waiting)
+            await waiting
+
+    def _advance(self) -> None:
+        while self._pending and not self._is_writing:
+            group = self.acceptance.take(self._pending, self._clock.now())
+            answers = [self._answers.popleft() for _ in group.outcomes]
+            self._pending_records = sum(left.count for left in self._pending if isinstance(left, BatchRequest))
+            if not group.frames:
+                self._ready.append((group, answers, []))
+                self._show()
+                continue
+            self._is_writing = True
+            written = self._journal.append(encode_frames(group.frames))
+            written.addCallbacks(
+                self._durable, self._refused, callbackArgs=(group, answers), errbackArgs=(group, answers)
+            )
+
+    def _durable(self, position: int, group: Group, answers: list[Deferred[Opened | int]]) -> None:
+        self._is_writing = False
+        shown = [(frame, self.image.apply(position, frame)) for frame in group.frames]
+        self._storing.add(position, self.stored(group.frames))
+        self._ready.append((group, answers, shown))
+        self._advance()  # the disk works on the next group while this one is published
+        self._show()
+
+    def _show(self) -> None:
+        if self._is_showing:
+            return
+        self._is_showing = True
+        while self._ready:
+            group, answers, shown = self._ready.popleft()
+            for frame, publications in shown:
+                self._visible(frame, publications)
+            for answer, outcome in zip(answers, group.outcomes, strict=True):
+                _answer(answer, outcome)
+        self._is_showing = False
+        self._rest()
+
+    def _refused(self, failure: Failure, group: Group, answers: list[Deferred[Opened | int]]) -> None:
+        failure.trap(JournalError)
+        self._is_writing = False
+        self._log.error("the journal refused {count} frames: {error}", count=len(group.frames), error=failure.value)
+        self.acceptance.abandon(group)
+        code = "JOURNAL_FULL" if failure.check(JournalFull) else "JOURNAL_FAILED"
+        error = Refused(code, "The server's journal takes nothing now; nothing was accepted, send it again later.")
+        self._show()
+        for answer in answers:
+            answer.errback(error)
+        self._advance()
+        self._rest()
+
+    def _rest(self) -> None:
+        if not (self._pending or self._is_writing or self._ready):
+            idle, self._idle = self._idle, []
+            for waiting in idle:
+                waiting.callback(None)
+
+
+def _answer(answer: Deferred[Opened | int], outcome: Outcome) -> None:
+    if isinstance(outcome, SpireError):
+        answer.errback(outcome)
+    else:
+        answer.callback(outcome)

@@ -1,0 +1,94 @@
+"""From boxes to the Market Data Server's methods and back: one table for feeds, one for clients."""
+
+from typing import Any
+
+from twisted.protocols.amp import CommandLocator
+
+from spire.marketdata.commands import (
+    CloseFeedSession,
+    FeedHeartbeat,
+    FeedTerms,
+    FindLastRecords,
+    OpenFeedSession,
+    PublishBatch,
+    TakeSnapshot,
+)
+from spire.marketdata.intake import FeedIntake
+from spire.marketdata.server import MarketDataServer
+from spire.marketdata.values import RecordType
+from spire.wire.server_session import Session
+
+
+class FeedResponders(CommandLocator):
+    """What a feed may call."""
+
+    def __init__(self, session: Session, intake: FeedIntake) -> None:
+        self._session = session
+        self._intake = intake
+
+    @OpenFeedSession.responder
+    async def open_feed_session(self, terms: FeedTerms, keeps_book: bool, resumes: int | None = None) -> dict[str, Any]:
+        """Open or go on with a feed session."""
+        opened = await self._intake.open_feed_session(self._session, terms, keeps_book=keeps_book, resumes=resumes)
+        return {
+            "feed_session": opened.session.feed_session_id,
+            "position": opened.session.position,
+            "removed_book": opened.removed_book,
+            "backlog_limit": self._intake.backlog_limit,
+        }
+
+    @PublishBatch.responder
+    async def publish_batch(
+        self,
+        feed_session: int,
+        first: int,
+        count: int,
+        trades: bytes | None = None,
+        bbos: bytes | None = None,
+        books: bytes | None = None,
+    ) -> dict[str, Any]:
+        """Accept a batch."""
+        given = {RecordType.TRADE: trades, RecordType.BBO: bbos, RecordType.BOOK: books}
+        payloads = {kind: payload for kind, payload in given.items() if payload}
+        position = await self._intake.publish_batch(self._session, feed_session, first, count, payloads)
+        return {"position": position, "backlog": self._intake.backlog}
+
+    @FeedHeartbeat.responder
+    def heartbeat(self, feed_session: int) -> dict[str, Any]:
+        """Take a sign of life."""
+        position = self._intake.heartbeat(self._session, feed_session)
+        return {"position": position, "backlog": self._intake.backlog}
+
+    @CloseFeedSession.responder
+    async def close_feed_session(self, feed_session: int) -> dict[str, Any]:
+        """End a feed session."""
+        return {"position": await self._intake.close_feed_session(self._session, feed_session)}
+
+
+class ClientResponders(CommandLocator):
+    """What a client may call beside series and streams."""
+
+    def __init__(self, session: Session, server: MarketDataServer) -> None:
+        self._session = session
+        self._server = server
+
+    @TakeSnapshot.responder
+    def take_snapshot(self, instrument: int, book_offset: int) -> dict[str, Any]:
+        """Answer what is current of an instrument."""
+        snapshot = self._server.snapshot(self._session, instrument, book_offset)
+        return {
+            "epoch": snapshot.epoch,
+            "trade": snapshot.trade.tobytes(),
+            "bbo": snapshot.bbo.tobytes(),
+            "book": snapshot.book.tobytes(),
+            "book_rows": snapshot.book_rows,
+            "trade_through": snapshot.trade_through,
+            "bbo_through": snapshot.bbo_through,
+            "book_through": snapshot.book_through,
+        }
+
+    @FindLastRecords.responder
+    async def find_last_records(self, instrument: int, trade_date: str) -> dict[str, Any]:
+        """Answer the last records of a trade date."""
+        trade, bbo = await self._server.archive.last_records(self._session, instrument, trade_date)
+        return {"trade": trade.tobytes(), "bbo": bbo.tobytes()}

@@ -1,0 +1,195 @@
+"""Puts the Market Data Server together."""
+
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from twisted.application.service import IService
+from twisted.protocols.amp import CommandLocator, IResponderLocator
+from zope.interface import implementer
+
+from spire.database.journal import Journal
+from spire.database.ordered_writer import MemoryWriters, MemoryWriterStore, OrderedWriter, SqlWriterStore, WriterStore
+from spire.database.transaction import Transaction
+from spire.definitions.client import DefinitionsClient
+from spire.definitions.eligibility import eligibility_array
+from spire.locator.client import LocatorLink
+from spire.marketdata.archive import READ_ALL
+from spire.marketdata.configuration import MarketDataConfiguration
+from spire.marketdata.intake import PUBLISH
+from spire.marketdata.interfaces import IMarketDataStore
+from spire.marketdata.memory import MemoryMarketDataStore
+from spire.marketdata.pipeline import Portion
+from spire.marketdata.responders import ClientResponders, FeedResponders
+from spire.marketdata.server import MarketDataServer
+from spire.marketdata.store import MySqlMarketDataStore
+from spire.marketdata.validation import Universe
+from spire.series.responders import SeriesResponders
+from spire.service.container import SpireService
+from spire.service.options import ServerOptions
+from spire.service.parts import Parts
+from spire.service.process import make_process
+from spire.service.room import ServerRoom
+from spire.wire.guard import Responders
+from spire.wire.interfaces import IAvatars
+from spire.wire.publisher import Publisher
+from spire.wire.server_session import Session
+from spire.wire.stream_responders import StreamResponders
+
+SERVICE: Final = "market_data_service"
+FEED_SERVICE: Final = "market_data_feed_service"
+RULE: Final = "CONSOLIDATED"
+_MOST_PORTIONS: Final = 4
+"""Portions of records in one transaction of the writer."""
+
+
+class Options(ServerOptions[MarketDataConfiguration]):
+    """Command line of the Market Data Server."""
+
+    name: ClassVar[str] = "market-data"
+    configuration_type = MarketDataConfiguration
+
+
+class DefinitionsReference:
+    """What Market Data asks of Definitions."""
+
+    def __init__(self, definitions: DefinitionsClient) -> None:
+        self._definitions = definitions
+
+    def universe(self) -> Universe:
+        """Return the instruments and venues as they are known now."""
+        venues = {venue.mic: venue.number for venue in self._definitions.venues}
+        listings = (
+            (instrument.instrument_id, venues[instrument.listing_venue])
+            for instrument in self._definitions.instruments.all()
+            if instrument.listing_venue in venues
+        )
+        return Universe(listings, venues.values())
+
+    def eligibility(self, conditions: NDArray[np.uint64]) -> NDArray[np.uint16]:
+        """Return what prints with these conditions count for, by the consolidated tape's rule."""
+        return eligibility_array(self._definitions.eligibility[RULE], conditions)
+
+
+@implementer(IAvatars)
+class ClientAvatars:
+    """What clients may call."""
+
+    def __init__(self, server: MarketDataServer) -> None:
+        self._server = server
+
+    def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 (nobody may anything before login)
+        """Return an empty table."""
+        return CommandLocator()
+
+    def avatar(self, session: Session) -> IResponderLocator:
+        """Return history, streams and snapshots, for sessions that hold market_data.all."""
+        session.require(READ_ALL)
+        return Responders(
+            StreamResponders(session, self._server),
+            SeriesResponders(session, self._server.archive),
+            ClientResponders(session, self._server),
+        )
+
+    def closed(self, session: Session) -> None:
+        """Keep nothing."""
+
+
+@implementer(IAvatars)
+class FeedAvatars:
+    """What feeds may call."""
+
+    def __init__(self, server: MarketDataServer) -> None:
+        self._server = server
+
+    def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 (nobody may anything before login)
+        """Return an empty table."""
+        return CommandLocator()
+
+    def avatar(self, session: Session) -> IResponderLocator:
+        """Return the feed's commands, for sessions that hold market_data.publish."""
+        session.require(PUBLISH)
+        return FeedResponders(session, self._server.intake)
+
+    def closed(self, session: Session) -> None:
+        """Keep nothing: the intake watches the session itself."""
+
+
+def make_room(configuration: MarketDataConfiguration, parts: Parts) -> SpireService:
+    """Return the server: database, Locator, Definitions, state, then the ports of clients and feeds."""
+    room = ServerRoom(
+        configuration, parts, locator=LocatorLink(configuration.locator, parts, configuration.environment)
+    )
+    database = room.database(configuration.database, package="spire.marketdata", prefix="marketdata")
+    room.link()
+    definitions = DefinitionsClient(room.upstream("definitions_service"))
+    room.add("definitions", definitions.when_ready, definitions.close)
+    store: IMarketDataStore
+    writer_store: WriterStore[Portion]
+    if database is None:
+        memory = store = MemoryMarketDataStore()
+        writers: MemoryWriters[Portion] = MemoryWriters()
+        writer_store = MemoryWriterStore(writers, "blocks", lambda items: memory.write(None, _frames(items)))
+    else:
+        mysql = store = MySqlMarketDataStore(database)
+
+        def write(transaction: Transaction, items: "list[Portion] | tuple[Portion, ...]") -> None:
+            mysql.write(transaction, _frames(items))
+
+        writer_store = SqlWriterStore(database, "marketdata", "blocks", write)
+    writer: OrderedWriter[Portion] = OrderedWriter(
+        "market data blocks",
+        writer_store,
+        clock=parts.clock,
+        tasks=parts.tasks,
+        metrics=parts.metrics,
+        max_batch=_MOST_PORTIONS,
+    )
+    journal = Journal(
+        _journal_directory(configuration),
+        "market-data",
+        environment=configuration.environment,
+        epoch=room.epoch,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        run_in_thread=parts.run_in_thread,
+    )
+    server = MarketDataServer(
+        settings=configuration.market_data,
+        environment=configuration.environment,
+        epoch=room.epoch,
+        instance_id=room.instance_id,
+        store=store,
+        journal=journal,
+        writer=writer,
+        reference=DefinitionsReference(definitions),
+        publisher=Publisher(
+            clock=parts.clock,
+            tasks=parts.tasks,
+            metrics=parts.metrics,
+            ring_budget_bytes=configuration.market_data.ring_bytes,
+        ),
+        clock=parts.clock,
+        tasks=parts.tasks,
+    )
+    room.add("state", server.start, server.stop)
+    room.listen(SERVICE, configuration.server, ClientAvatars(server))
+    room.listen(FEED_SERVICE, configuration.feed_server, FeedAvatars(server))
+    return room.finish()
+
+
+def _frames(portions: "list[Portion] | tuple[Portion, ...]") -> Portion:
+    return tuple(item for portion in portions for item in portion)
+
+
+def _journal_directory(configuration: MarketDataConfiguration) -> Path:
+    directory = configuration.run.journal_directory
+    if directory is None:
+        raise ValueError("the Market Data Server needs run.journal_directory")
+    return directory
+
+
+def makeService(options: Options) -> IService:  # noqa: N802 (Twisted's name)
+    """Return the service that twistd runs."""
+    return make_process(options, make_room)
