@@ -42,6 +42,9 @@ class Condition(StrEnum):
     STOPPED = "stopped"
 
 
+_CONDITIONS = {str(condition): condition for condition in Condition}
+
+
 @frozen(kw_only=True)
 class ProcessState:
     """One process as `check` found it; DEAD is a process that was started and ended without being stopped."""
@@ -153,7 +156,7 @@ class ServerProcess:
             return ProcessState(name=self.name, condition=condition, pid=pid, reasons={"admin": error.message})
         return ProcessState(
             name=self.name,
-            condition=Condition(status["state"]) if status["state"] in Condition else Condition.DEAD,
+            condition=_CONDITIONS.get(status["state"], Condition.DEAD),
             pid=pid,
             uptime_seconds=status["uptime_seconds"],
             reasons=status["reasons"] or ({"step": f"at step {status['step']}"} if status["step"] else {}),

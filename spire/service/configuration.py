@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
+from os.path import normpath
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,7 +124,7 @@ class _Reader:
             return _expect(data, kind, _PLAIN[kind], path)
         text = _expect(data, str, "a string", path)
         if kind in (Path, TextFile, Secret):
-            place = self._directory / text
+            place = Path(normpath(self._directory / text))
             try:
                 return place if kind is Path else (read_text if kind is TextFile else read_secret)(place)
             except ValueError as error:
