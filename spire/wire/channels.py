@@ -5,7 +5,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from twisted.logger import Logger
 
-from spire.wire.errors import Internal, Refused, SpireError
+from spire.wire.errors import Internal, Refused, SpireError, Unavailable
 from spire.wire.records import Codec, RecordError
 from spire.wire.segments import Head
 from spire.wire.stream_commands import TopicAnswer, TopicRequest
@@ -89,12 +89,14 @@ class LogSubscription(Generic[R]):
         after: int | None,
         epoch: int | None,
         begin: int | None,
+        resume: bool = True,
     ) -> None:
         self._channel = channel
         self._listener = listener
         self.through = after
         self.epoch = epoch
         self.begin = begin
+        self.resume = resume
         self.begun = False
         self.closed = False
         self._target: int | None = None
@@ -149,9 +151,8 @@ class LogSubscription(Generic[R]):
 
     def fail(self, error: SpireError) -> None:
         """End with `error`."""
-        if not self.closed:
-            self.closed = True
-            self._tell_lost(error)
+        self.closed = True
+        self._tell_lost(error)
 
     def _call(self, function: Any, *arguments: Any) -> None:
         """Call the listener; one that raises has missed something and is ended."""
@@ -253,7 +254,11 @@ class LogChannel(Channel):
         return True
 
     def interrupted(self) -> None:
-        """Nothing to do: every subscription knows its place."""
+        """End the subscriptions that do not resume; the others know their places."""
+        for one in self._subscriptions:
+            if not one.resume:
+                one.close()
+                one.fail(Unavailable(f"The stream of {self.topic} was interrupted."))
 
     def refused(self, error: SpireError) -> None:
         """End all subscriptions."""

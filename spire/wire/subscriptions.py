@@ -64,8 +64,8 @@ class Subscriptions(amp.CommandLocator):
 
     def __init__(self, *, clock: Clock, tasks: Tasks, metrics: Metrics) -> None:
         super().__init__()
-        self._clock = clock
-        self._tasks = tasks
+        self.clock = clock
+        self.tasks = tasks
         self._connection: IConnection | None = None
         self._channels: dict[Key, Channel] = {}
         self._streams: dict[int, Channel] = {}
@@ -89,11 +89,12 @@ class Subscriptions(amp.CommandLocator):
         begin: int | None = None,
         policy: Policy = Policy.LOSSLESS,
         filter_bytes: bytes | None = None,
+        resume: bool = True,
     ) -> LogSubscription[R]:
         """Follow the log `topic` from behind `after` of `epoch`, or without `after` from now on.
 
         In another epoch it begins behind `begin`, or from then on; `after` 0 makes that 0. `filter_bytes` is made by
-        `spire.series.query.filter_bytes`.
+        `spire.series.query.filter_bytes`. Without `resume` the first interruption ends it with Unavailable.
         """
         key = (topic, filter_bytes, policy)
         channel = self._channels.get(key)
@@ -103,7 +104,9 @@ class Subscriptions(amp.CommandLocator):
             raise Conflict(f"{topic} is followed as a state topic already.")
         if begin is None and after == 0:
             begin = 0
-        subscription: LogSubscription[R] = LogSubscription(channel, listener, after=after, epoch=epoch, begin=begin)
+        subscription: LogSubscription[R] = LogSubscription(
+            channel, listener, after=after, epoch=epoch, begin=begin, resume=resume
+        )
         channel.join(subscription)
         self._want(channel)
         return subscription
@@ -113,7 +116,7 @@ class Subscriptions(amp.CommandLocator):
         key = (topic, None, Policy.CONFLATE)
         channel = self._channels.get(key)
         if channel is None:
-            channel = self._channels[key] = StateChannel(key, row_type, self._clock, self)
+            channel = self._channels[key] = StateChannel(key, row_type, self.clock, self)
             self._want(channel)
         elif not isinstance(channel, StateChannel) or channel.row_type is not row_type:
             raise Conflict(f"{topic} is followed already, as another kind of topic.")
@@ -196,7 +199,7 @@ class Subscriptions(amp.CommandLocator):
         self._forget(channel)
         stream, channel.stream = channel.stream, None
         if stream is not None and self._connection is not None:
-            self._tasks.spawn("unsubscribe", self._unsubscribe(self._connection, stream))
+            self.tasks.spawn("unsubscribe", self._unsubscribe(self._connection, stream))
 
     def end(self, channel: Channel, error: SpireError) -> None:
         """Close the stream of a channel for good and tell those who listen."""
@@ -212,13 +215,13 @@ class Subscriptions(amp.CommandLocator):
         self._wanted[channel] = None
         if self._connection is not None and not self._scheduled:
             self._scheduled = True
-            self._clock.later(0, self._ask)
+            self.clock.later(0, self._ask)
 
     def _ask(self) -> None:
         self._scheduled = False
         connection = self._connection
         if connection is not None and self._wanted and self._subscribing is not connection:
-            self._tasks.spawn("subscribe", self._subscribe(connection))
+            self.tasks.spawn("subscribe", self._subscribe(connection))
 
     async def _subscribe(self, connection: IConnection) -> None:
         """Ask for all that is wanted, page by page, while `connection` lasts."""
@@ -257,7 +260,7 @@ class Subscriptions(amp.CommandLocator):
         if current is not channel:
             # Abandoned meanwhile. A successor's own request makes the server begin anew, so only nobody's is closed.
             if current is None and self._connection is not None:
-                self._tasks.spawn("unsubscribe", self._unsubscribe(self._connection, answer.stream))
+                self.tasks.spawn("unsubscribe", self._unsubscribe(self._connection, answer.stream))
             return
         if channel.stream is not None:
             self._streams.pop(channel.stream, None)
@@ -286,7 +289,7 @@ class Subscriptions(amp.CommandLocator):
             self._want(channel)
         else:
             delay = min(RETRY_CEILING_SECONDS, RETRY_SECONDS * RETRY_FACTOR ** min(failures - 1, 16))
-            self._clock.later(delay, self._retry, channel)
+            self.clock.later(delay, self._retry, channel)
 
     def _retry(self, channel: Channel) -> None:
         """Ask again, unless another connection has done so meanwhile."""

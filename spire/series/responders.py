@@ -1,0 +1,104 @@
+"""The responders of Load for one session: chunks as fast as the client takes them, then an end or an error."""
+
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.protocols import amp
+
+from spire.runtime.clock import Clock
+from spire.runtime.tasks import Tasks
+from spire.series.commands import CancelLoad, Load
+from spire.series.interfaces import ISeries, Series
+from spire.series.query import Query, validate
+from spire.wire.errors import Conflict, Overloaded, SpireError
+from spire.wire.outbound import StreamClosedError
+from spire.wire.readers import cut, end_iteration, in_boxes
+from spire.wire.segments import SegmentFlags, segment
+from spire.wire.server_session import Session
+
+LOADS_AT_ONCE: Final = 64
+"""Loads that one session may have under way."""
+
+
+class SeriesResponders(amp.CommandLocator):
+    """What a session may load of a room; merged into its table. Loads under way end with the session."""
+
+    def __init__(self, session: Session, series: ISeries, *, clock: Clock, tasks: Tasks) -> None:
+        super().__init__()
+        self._session = session
+        self._series = series
+        self._clock = clock
+        self._tasks = tasks
+        self._outbound = session.outbound
+        self._loads: dict[int, Deferred[None] | None] = {}
+        session.on_close(self.close)
+
+    @property
+    def open_loads(self) -> int:
+        """How many loads are under way."""
+        return len(self._loads)
+
+    @Load.responder
+    async def load(self, number: int, query: Query) -> dict[str, object]:
+        """Answer where the topic stands, and send the records once the answer has gone."""
+        validate(query)
+        if number in self._loads:
+            raise Conflict("A load of this number is under way.")
+        if len(self._loads) >= LOADS_AT_ONCE:
+            raise Overloaded(f"A session may have {LOADS_AT_ONCE} loads under way.")
+        self._loads[number] = None
+        series = None
+        try:
+            series = await self._series.load(self._session, query)
+        finally:
+            if series is None:
+                self._loads.pop(number, None)
+        self._clock.later(0, self._start, number, series)
+        return {"epoch": series.epoch, "through": series.through}
+
+    @CancelLoad.responder
+    def cancel(self, number: int) -> dict[str, object]:
+        """Send no more of a load."""
+        self._stop(number)
+        return {}
+
+    def close(self) -> None:
+        """Stop every load: the session has ended."""
+        for number in tuple(self._loads):
+            self._stop(number)
+
+    def _stop(self, number: int) -> None:
+        running = self._loads.pop(number, None)
+        if running is not None:
+            running.cancel()
+        self._outbound.purge(number)
+
+    def _start(self, number: int, series: Series) -> None:
+        if number in self._loads:
+            running = self._tasks.spawn("load", self._send(number, series))
+            if number in self._loads:
+                self._loads[number] = running
+        else:
+            self._tasks.spawn("load", end_iteration(series.chunks))
+
+    async def _send(self, number: int, series: Series) -> None:
+        ended = ("INTERNAL", "The server failed to read the records; its log says why.")
+        through = 0
+        try:
+            async for chunk in series.chunks:
+                through = chunk.through
+                for batch in in_boxes(cut(chunk, series.codec, number)):
+                    await self._outbound.deliver(batch)
+            end = segment(number, through, max(through, series.through), 0, b"", flags=SegmentFlags.END)
+            await self._outbound.deliver([end])
+            ended = ("", "")
+        except StreamClosedError:
+            ended = ("", "")
+        except SpireError as error:
+            ended = (error.coded, error.message)
+        finally:
+            if number in self._loads:
+                del self._loads[number]
+                if ended[0]:
+                    self._outbound.end(number, *ended)
+            await end_iteration(series.chunks)
