@@ -120,10 +120,10 @@ class Database:
         self._probe_timer: IDelayedCall | None = None
         self._observers: list[Callable[[bool], object]] = []
         self.state = DatabaseState.NEW
-        self._seconds = metrics.histogram("spire_database_run_seconds", "Time in a transaction.", ["name"])
+        self._seconds = metrics.histogram("spire_database_run_seconds", "Time in a transaction.", ["transaction"])
         self._wait_seconds = metrics.histogram("spire_database_wait_seconds", "Time waited for a connection.")
-        self._retries = metrics.counter("spire_database_retries", "Transactions run again.", ["name"])
-        self._failures = metrics.counter("spire_database_failures", "Transactions that failed.", ["name", "error"])
+        self._retries = metrics.counter("spire_database_retries", "Transactions run again.", ["transaction"])
+        self._failures = metrics.counter("spire_database_failures", "Transactions that failed.", ["transaction", "error"])
         self._gauge = metrics.gauge("spire_database_calls", "Calls that wait or run now.")
         self._up = metrics.gauge("spire_database_up", "1 while the store can be reached.")
 
@@ -206,7 +206,7 @@ class Database:
         try:
             result, callbacks = await outcome
         except StoreError as error:
-            self._failures.labels(name=job.name, error=type(error).__name__).inc()
+            self._failures.labels(transaction=job.name, error=type(error).__name__).inc()
             self._look_at_reachability(job)
             raise
         self._look_at_reachability(job)
@@ -281,7 +281,7 @@ class Database:
             return self._until_done(job)
         finally:
             took = self._clock.monotonic() - began
-            self._seconds.labels(name=job.name).observe(took)
+            self._seconds.labels(transaction=job.name).observe(took)
             if took >= self._limits.slow_seconds:
                 self._log.warn(
                     "{name} took {took:.3f} s in the store, with {retries} retries",
@@ -325,7 +325,7 @@ class Database:
                     self._pool.disconnect(connection)
                 raise
             job.retries += 1
-            self._retries.labels(name=job.name).inc()
+            self._retries.labels(transaction=job.name).inc()
 
     def _attempt(self, connection: StoreConnection, job: _Job) -> Outcome:
         with translated():
