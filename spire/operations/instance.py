@@ -24,7 +24,7 @@ from spire.operations.processes import (
     ProcessState,
     ServerProcess,
 )
-from spire.operations.servers import FEEDS, KINDS, SERVERS, kind_of
+from spire.operations.servers import DATABASE_USER, FEEDS, KINDS, SERVERS, kind_of
 from spire.operations.settings import InstanceSettings, read_settings, write_settings
 from spire.operations.templates import render
 from spire.service.paths import private_directory
@@ -35,7 +35,6 @@ from spire.wire.certificates import Certificate, make_authority, make_server_cer
 
 PREPARE_SECONDS = 300.0
 DATABASE = "database"
-DATABASE_USER = "spire"
 
 
 @frozen(kw_only=True)

@@ -20,7 +20,7 @@ from spire.locator.bootstrap import SERVICE_ACCOUNTS, DirectorySetup, NewTrader,
 from spire.locator.passwords import HashCost, PasswordHashes
 from spire.locator.store import LocatorStore
 from spire.operations.layout import Layout
-from spire.operations.servers import SERVERS
+from spire.operations.servers import DATABASE_USER, SERVERS
 from spire.operations.settings import InstanceSettings, read_settings
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
@@ -33,7 +33,7 @@ def database_section(layout: Layout, settings: InstanceSettings, address: str) -
     """Return the database as this instance's servers see it."""
     return DatabaseSection(
         addresses=(DatabaseAddress.parse(address),),
-        user="spire",
+        user=DATABASE_USER,
         password_file=read_secret(layout.secret("database")),
         schema=settings.schema,
     )

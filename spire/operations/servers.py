@@ -2,6 +2,9 @@
 
 from attrs import frozen
 
+# Not the name of the operating-system user that owns a private database: that one is its administrator.
+DATABASE_USER = "spire_servers"
+
 
 @frozen(kw_only=True)
 class ServerKind:
