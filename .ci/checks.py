@@ -18,6 +18,7 @@ PASSING = ("successes", "expectedFailures")
 FAILING = ("failures", "errors", "unexpectedSuccesses")
 # What Python can only print, because it happens where nobody can catch it.
 UNCAUGHT = re.compile(r".*(?:was never awaited|Exception ignored in|Unhandled error in Deferred).*")
+SKIPPED = re.compile(r"^\[SKIPPED\]\n(.+)$", re.MULTILINE)
 LONGEST_SECONDS = 1_500
 
 
@@ -118,25 +119,25 @@ def trial(name: str, tests: list[str], directory: Path, environment: dict[str, s
     if counts.failed:
         print(output)
     else:
-        skips = [line for line in output.splitlines() if "[SKIPPED]" in line]
-        print("\n".join(skips), end="\n" if skips else "")
+        for reason in SKIPPED.findall(output):
+            print(f"skipped: {reason}")
     command.say(counts)
     return counts
 
 
 def counted(status: int, output: str) -> Counts:
-    """Return what trial's last line says; a run that ended without one has failed."""
+    """Return what trial's last line says; a run that ended without one, or without a test, has failed."""
     summaries = list(SUMMARY.finditer(output))
     if not summaries:
         return Counts(failed=1)
     words = [word.split("=") for word in (summaries[-1].group(1) or "").split(", ") if "=" in word]
     numbers = {name: int(number) for name, number in words}
+    passed = sum(numbers.get(name, 0) for name in PASSING)
     failed = sum(numbers.get(name, 0) for name in FAILING)
-    return Counts(
-        passed=sum(numbers.get(name, 0) for name in PASSING),
-        failed=failed if failed or status == 0 else 1,
-        skipped=numbers.get("skips", 0),
-    )
+    skipped = numbers.get("skips", 0)
+    if not failed and (status != 0 or not passed + skipped):
+        failed = 1
+    return Counts(passed=passed, failed=failed, skipped=skipped)
 
 
 def unit_tests() -> list[str]:
