@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from spire.locator.values import ROOT_ID, AccountKind, Entry, Kind, Right
 from spire.wire.errors import Forbidden, NotFound
+from spire.wire.identity import Identity
 
 ADMINISTRATOR = "administrator"
 RISK_OFFICER = "risk_officer"
@@ -269,3 +270,20 @@ class Directory:
 def required_account_kind(role: str) -> AccountKind:
     """Return which kind of account may hold a role: services never hold a person's."""
     return AccountKind.SERVICE if role == SERVICE else AccountKind.PERSON
+
+
+def has_lost_rights(directory: Directory, identity: Identity) -> bool:
+    """Whether a logged-in identity names a role or capability that its account no longer has, or was disabled.
+
+    An account that this directory does not know (yet) has lost nothing: its ticket was signed.
+    """
+    account = directory.get(identity.account_id)
+    delegate = None if identity.delegate_id is None else directory.get(identity.delegate_id)
+    if account is None:
+        return False
+    return (
+        account.disabled
+        or (delegate is not None and delegate.disabled)
+        or not identity.roles <= directory.roles(identity.account_id)
+        or not identity.capabilities <= directory.capabilities(identity.account_id)
+    )

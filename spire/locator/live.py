@@ -5,10 +5,20 @@ from collections.abc import Callable, Iterable, Mapping
 
 from zope.interface import implementer
 
-from spire.locator.directory import SERVICE, Directory
+from spire.locator.directory import SERVICE, Directory, has_lost_rights
 from spire.locator.registry import Registry
 from spire.locator.sessions import LoginSessions
-from spire.locator.values import Change, Entry, Revocation, SigningKey, StoredDirectory
+from spire.locator.values import (
+    DIRECTORY,
+    PROVIDERS,
+    REVOCATIONS,
+    SIGNING_KEYS,
+    Change,
+    Entry,
+    Revocation,
+    SigningKey,
+    StoredDirectory,
+)
 from spire.values.time import Timestamp
 from spire.wire.errors import Forbidden, NotFound, Overloaded
 from spire.wire.identity import Identity, Provider
@@ -16,11 +26,6 @@ from spire.wire.publisher import Publisher, Topic
 from spire.wire.server_session import Session
 from spire.wire.state_topic import StateTopic
 from spire.wire.topics import ITopics
-
-DIRECTORY = "directory"
-REVOCATIONS = "revocations"
-SIGNING_KEYS = "signing_keys"
-PROVIDERS = "providers/"
 
 SERVICE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 PROVIDER_TOPICS = 1_000
@@ -150,20 +155,3 @@ class LiveLocator:
 
 def _nobody_listens(_: Callable[[Identity], bool]) -> None:
     """Do nothing: there is no port yet whose sessions could be closed."""
-
-
-def has_lost_rights(directory: Directory, identity: Identity) -> bool:
-    """Whether a logged-in identity names a role or capability that its account no longer has, or was disabled.
-
-    An account that this directory does not know (yet) has lost nothing: its ticket was signed.
-    """
-    account = directory.get(identity.account_id)
-    delegate = None if identity.delegate_id is None else directory.get(identity.delegate_id)
-    if account is None:
-        return False
-    return (
-        account.disabled
-        or (delegate is not None and delegate.disabled)
-        or not identity.roles <= directory.roles(identity.account_id)
-        or not identity.capabilities <= directory.capabilities(identity.account_id)
-    )

@@ -122,7 +122,7 @@ class Logins:
         """Sign another ticket for a login session whose key proves to be at hand."""
         session = await self._session(key)
         held = session is not None and renewal_holds(
-            session.public_key, proof, service=service, instance_id=instance_id, nonce=connection.nonce, session=key
+            session.public_key, proof, service=service, instance_id=instance_id, nonce=connection._nonce, session=key
         )
         if session is None or not held:
             self._renewals.labels(outcome="refused").inc()

@@ -33,6 +33,9 @@ R = TypeVar("R")
 COMMIT_ATTEMPTS = 3
 
 READ_VERSION = "SELECT version, next_entry_id, change_id FROM locator_directory WHERE id = 1"
+BEGIN_DIRECTORY = """
+    INSERT INTO locator_directory (id, version, next_entry_id, change_id) VALUES (1, 0, 1, '')
+    ON DUPLICATE KEY UPDATE id = VALUES(id)"""
 RAISE_VERSION = """
     UPDATE locator_directory
     SET version = version + 1, next_entry_id = GREATEST(next_entry_id, %s), change_id = %s
@@ -270,6 +273,8 @@ def _terms(row: tuple[Any, ...]) -> TradingAccountTerms:
 
 
 def _write_directory(txn: Transaction, write: DirectoryWrite, expected_version: int) -> bool:
+    if expected_version == 0:
+        txn.execute(BEGIN_DIRECTORY)
     if txn.execute(RAISE_VERSION, (write.next_entry_id, write.change_id, expected_version)) == 0:
         row = txn.fetch_one(READ_VERSION, ())
         return row is not None and row[2] == write.change_id

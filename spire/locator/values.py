@@ -11,6 +11,12 @@ from spire.values.time import Timestamp
 ROOT_ID = 1
 """The directory above every other; it is called `*` and its path is `/`."""
 
+DIRECTORY = "directory"
+REVOCATIONS = "revocations"
+SIGNING_KEYS = "signing_keys"
+PROVIDERS = "providers/"
+"""The Locator's state topics; the last is followed by a service's name."""
+
 NAME_LIMIT = 100
 """Characters in the name of an entry."""
 

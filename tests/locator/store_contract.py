@@ -1,6 +1,5 @@
 """What every store of the Service Locator must do."""
 
-from collections.abc import Awaitable
 from typing import Any
 
 from attrs import evolve
@@ -38,29 +37,25 @@ def write(change: Change, change_id: str = "c1", **more: Any) -> DirectoryWrite:
 
 
 class LocatorStoreContract:
-    """A mixin of tests; `self.store` is an empty store and `self.wait` awaits one of its answers."""
+    """A mixin of tests for trial; `self.store` is an empty store."""
 
     store: ILocatorStore
 
-    def wait(self, work: Awaitable[Any]) -> Any:
-        """Return the result of a store's method."""
-        raise AssertionError("the concrete test says how it waits")
-
-    def fill(self, **more: Any) -> StoredDirectory:
+    async def fill(self, **more: Any) -> StoredDirectory:
         """Write the demo directory into the store, and return what it then holds."""
-        self.assertTrue(self.wait(self.store.write_directory(write(Change(put=tuple(demo())), "c0", **more), 0)))
-        return self.wait(self.store.load_directory())
+        self.assertTrue(await self.store.write_directory(write(Change(put=tuple(demo())), "c0", **more), 0))
+        return await self.store.load_directory()
 
-    def test_it_is_a_store(self) -> None:
+    async def test_it_is_a_store(self) -> None:
         """It provides the interface."""
         self.assertTrue(verifyObject(ILocatorStore, self.store))
 
-    def test_an_empty_store_begins_at_version_0_and_id_1(self) -> None:
+    async def test_an_empty_store_begins_at_version_0_and_id_1(self) -> None:
         """Nothing is in it."""
         expected = StoredDirectory(version=0, next_entry_id=1, entries=())
-        self.assertEqual(self.wait(self.store.load_directory()), expected)
+        self.assertEqual(await self.store.load_directory(), expected)
 
-    def test_entries_come_back_as_they_were_written(self) -> None:
+    async def test_entries_come_back_as_they_were_written(self) -> None:
         """Parents, grants, capabilities and terms included."""
         special = evolve(
             demo().entry(UID), capabilities=("a", "b"), disabled=True, name="ü_service", grants=(held(ADA, Right.READ),)
@@ -68,167 +63,167 @@ class LocatorStoreContract:
         terms = evolve(TERMS, client_identifier="5493001KJTIIGC8Y1R12", aggregation_unit="u", short_marking_exempt=True)
         book = evolve(demo().entry(BOOK), terms=terms)
         change = Change(put=(*(entry for entry in demo() if entry.entry_id not in (UID, BOOK)), special, book))
-        self.wait(self.store.write_directory(write(change), 0))
-        found = self.wait(self.store.load_directory())
+        await self.store.write_directory(write(change), 0)
+        found = await self.store.load_directory()
         self.assertEqual((found.version, found.next_entry_id), (1, 101))
         self.assertEqual(found.entries, tuple(sorted(change.put, key=lambda entry: entry.entry_id)))
 
-    def test_a_write_replaces_an_entry_whole(self) -> None:
+    async def test_a_write_replaces_an_entry_whole(self) -> None:
         """Former parents, grants and capabilities are gone."""
-        self.fill()
+        await self.fill()
         changed = evolve(account(TESS, "tessa", ROOT, TRADERS), capabilities=("x",))
-        self.wait(self.store.write_directory(write(Change(put=(changed,))), 1))
-        self.wait(self.store.write_directory(write(Change(put=(account(TESS, "tessa", ROOT),)), "c2"), 2))
-        found = Directory(self.wait(self.store.load_directory()).entries)
+        await self.store.write_directory(write(Change(put=(changed,))), 1)
+        await self.store.write_directory(write(Change(put=(account(TESS, "tessa", ROOT),)), "c2"), 2)
+        found = Directory((await self.store.load_directory()).entries)
         self.assertEqual(found.entry(TESS), account(TESS, "tessa", ROOT))
 
-    def test_a_removed_entry_is_gone(self) -> None:
+    async def test_a_removed_entry_is_gone(self) -> None:
         """With its edges and grants."""
-        self.fill()
-        self.wait(self.store.write_directory(write(Change(put=(place(NEW, "desk", ROOT),))), 1))
-        self.wait(self.store.write_directory(write(Change(removed=(NEW,)), "c2"), 2))
-        self.assertNotIn(NEW, Directory(self.wait(self.store.load_directory()).entries))
+        await self.fill()
+        await self.store.write_directory(write(Change(put=(place(NEW, "desk", ROOT),))), 1)
+        await self.store.write_directory(write(Change(removed=(NEW,)), "c2"), 2)
+        self.assertNotIn(NEW, Directory((await self.store.load_directory()).entries))
 
-    def test_a_stale_version_writes_nothing(self) -> None:
+    async def test_a_stale_version_writes_nothing(self) -> None:
         """Somebody else was first."""
-        self.fill()
+        await self.fill()
         change = Change(put=(place(NEW, "desk", ROOT),))
-        self.assertFalse(self.wait(self.store.write_directory(write(change), 0)))
-        self.assertNotIn(NEW, Directory(self.wait(self.store.load_directory()).entries))
-        self.assertEqual(self.wait(self.store.directory_version()), 1)
+        self.assertFalse(await self.store.write_directory(write(change), 0))
+        self.assertNotIn(NEW, Directory((await self.store.load_directory()).entries))
+        self.assertEqual(await self.store.directory_version(), 1)
 
-    def test_a_write_told_again_is_committed_once(self) -> None:
+    async def test_a_write_told_again_is_committed_once(self) -> None:
         """The answer to the first commit was lost."""
-        self.fill()
+        await self.fill()
         again = write(Change(put=(place(NEW, "desk", ROOT),)))
-        answers = [self.wait(self.store.write_directory(again, 1)) for _ in range(2)]
-        self.assertEqual((answers, self.wait(self.store.directory_version())), ([True, True], 2))
+        answers = [await self.store.write_directory(again, 1) for _ in range(2)]
+        self.assertEqual((answers, await self.store.directory_version()), ([True, True], 2))
 
-    def test_entry_ids_never_go_back(self) -> None:
+    async def test_entry_ids_never_go_back(self) -> None:
         """A write with a smaller next id keeps the greater one."""
-        self.fill(next_entry_id=500)
-        self.wait(self.store.write_directory(write(Change(put=(place(NEW, "desk", ROOT),)), next_entry_id=101), 1))
-        self.assertEqual(self.wait(self.store.load_directory()).next_entry_id, 500)
+        await self.fill(next_entry_id=500)
+        await self.store.write_directory(write(Change(put=(place(NEW, "desk", ROOT),)), next_entry_id=101), 1)
+        self.assertEqual((await self.store.load_directory()).next_entry_id, 500)
 
-    def test_a_credential_is_found_by_name_whatever_its_case_and_by_id(self) -> None:
+    async def test_a_credential_is_found_by_name_whatever_its_case_and_by_id(self) -> None:
         """An account without a password has none."""
-        self.fill(passwords=((TESS, "hash"),))
-        by_name = self.wait(self.store.login_state("TESS", [])).credential
+        await self.fill(passwords=((TESS, "hash"),))
+        by_name = (await self.store.login_state("TESS", [])).credential
         self.assertEqual((by_name.account_id, by_name.password_hash, by_name.disabled), (TESS, "hash", False))
-        self.assertEqual(self.wait(self.store.credential(TESS)), by_name)
-        self.assertIsNone(self.wait(self.store.login_state("ada", [])).credential)
-        self.assertIsNone(self.wait(self.store.credential(NEW)))
+        self.assertEqual(await self.store.credential(TESS), by_name)
+        self.assertIsNone((await self.store.login_state("ada", [])).credential)
+        self.assertIsNone(await self.store.credential(NEW))
 
-    def test_a_renamed_account_logs_in_with_its_new_name(self) -> None:
+    async def test_a_renamed_account_logs_in_with_its_new_name(self) -> None:
         """And no more with the former one."""
-        self.fill(passwords=((TESS, "hash"),))
-        self.wait(self.store.write_directory(write(Change(put=(account(TESS, "Tessa", TRADERS),))), 1))
-        self.assertIsNone(self.wait(self.store.login_state("tess", [])).credential)
-        self.assertIsNotNone(self.wait(self.store.login_state("tessa", [])).credential)
+        await self.fill(passwords=((TESS, "hash"),))
+        await self.store.write_directory(write(Change(put=(account(TESS, "Tessa", TRADERS),))), 1)
+        self.assertIsNone((await self.store.login_state("tess", [])).credential)
+        self.assertIsNotNone((await self.store.login_state("tessa", [])).credential)
 
-    def test_a_disabled_account_says_so(self) -> None:
+    async def test_a_disabled_account_says_so(self) -> None:
         """The credential carries it."""
-        self.fill(passwords=((TESS, "hash"),))
-        self.wait(self.store.write_directory(write(Change(put=(evolve(demo().entry(TESS), disabled=True),))), 1))
-        self.assertTrue(self.wait(self.store.credential(TESS)).disabled)
+        await self.fill(passwords=((TESS, "hash"),))
+        await self.store.write_directory(write(Change(put=(evolve(demo().entry(TESS), disabled=True),))), 1)
+        self.assertTrue((await self.store.credential(TESS)).disabled)
 
-    def test_times_of_an_account(self) -> None:
+    async def test_times_of_an_account(self) -> None:
         """Made, password changed, logged in."""
-        self.fill()
-        self.wait(self.store.write_directory(write(Change(), passwords=((TESS, "h"),), now=Timestamp(9)), 1))
-        self.wait(self.store.open_session(SESSION, [], None))
-        times = self.wait(self.store.account_times(TESS))
+        await self.fill()
+        await self.store.write_directory(write(Change(), passwords=((TESS, "h"),), now=Timestamp(9)), 1)
+        await self.store.open_session(SESSION, [], None)
+        times = await self.store.account_times(TESS)
         self.assertEqual((times.registered, times.password_changed, times.last_login), (7, 9, 1_000))
-        self.assertIsNone(self.wait(self.store.account_times(NEW)))
+        self.assertIsNone(await self.store.account_times(NEW))
 
-    def test_failures_are_counted_and_cleared(self) -> None:
+    async def test_failures_are_counted_and_cleared(self) -> None:
         """Two subjects at a time; success clears those it names."""
         subjects = ["account:tess", "peer:10.0.0.7"]
         for now in (10, 20):
-            self.wait(self.store.record_failure(subjects, Timestamp(now), Timestamp(0)))
-        self.fill()
-        self.wait(self.store.open_session(SESSION, ["account:tess"], None))
-        found = self.wait(self.store.login_state("nobody", subjects)).failures
+            await self.store.record_failure(subjects, Timestamp(now), Timestamp(0))
+        await self.fill()
+        await self.store.open_session(SESSION, ["account:tess"], None)
+        found = (await self.store.login_state("nobody", subjects)).failures
         expected = FailureCount(subject="peer:10.0.0.7", failures=2, last_failed=Timestamp(20))
         self.assertEqual(dict(found), {"peer:10.0.0.7": expected})
 
-    def test_old_failures_begin_again(self) -> None:
+    async def test_old_failures_begin_again(self) -> None:
         """The count restarts when the last failure is older than the given time."""
         for now, forgotten in ((10, 0), (20, 0), (30, 25)):
-            self.wait(self.store.record_failure(["a"], Timestamp(now), Timestamp(forgotten)))
-        self.assertEqual(self.wait(self.store.login_state("x", ["a"])).failures["a"].failures, 1)
+            await self.store.record_failure(["a"], Timestamp(now), Timestamp(forgotten))
+        self.assertEqual((await self.store.login_state("x", ["a"])).failures["a"].failures, 1)
 
-    def test_a_login_session_comes_back_as_it_was_opened(self) -> None:
+    async def test_a_login_session_comes_back_as_it_was_opened(self) -> None:
         """Its key, audiences and delegate included, and a second telling changes nothing."""
-        self.fill(passwords=((TESS, "old"),))
+        await self.fill(passwords=((TESS, "old"),))
         session = evolve(SESSION, delegate_id=ADA)
         for _ in range(2):
-            self.wait(self.store.open_session(session, [], "new"))
-        self.assertEqual(self.wait(self.store.find_session("s1")), session)
-        self.assertEqual(self.wait(self.store.credential(TESS)).password_hash, "new")
-        self.assertIsNone(self.wait(self.store.find_session("s2")))
+            await self.store.open_session(session, [], "new")
+        self.assertEqual(await self.store.find_session("s1"), session)
+        self.assertEqual((await self.store.credential(TESS)).password_hash, "new")
+        self.assertIsNone(await self.store.find_session("s2"))
 
-    def test_open_sessions_and_lately_ended_ones_are_loaded(self) -> None:
+    async def test_open_sessions_and_lately_ended_ones_are_loaded(self) -> None:
         """What ended before the given time is left out."""
-        self.fill()
+        await self.fill()
         for key in ("s1", "s2", "s3"):
-            self.wait(self.store.open_session(evolve(SESSION, login_session=key), [], None))
-        self.wait(self.store.end_sessions({"s1": Timestamp(50), "s2": Timestamp(90)}, "logged out"))
-        loaded = self.wait(self.store.load_sessions(Timestamp(60)))
+            await self.store.open_session(evolve(SESSION, login_session=key), [], None)
+        await self.store.end_sessions({"s1": Timestamp(50), "s2": Timestamp(90)}, "logged out")
+        loaded = await self.store.load_sessions(Timestamp(60))
         self.assertEqual(
             [(s.login_session, s.ended, s.end_reason) for s in loaded], [("s2", 90, "logged out"), ("s3", None, None)]
         )
-        ended = self.wait(self.store.ended_sessions(Timestamp(50)))
+        ended = await self.store.ended_sessions(Timestamp(50))
         self.assertEqual([s.login_session for s in ended], ["s1", "s2"])
 
-    def test_the_first_end_of_a_session_counts(self) -> None:
+    async def test_the_first_end_of_a_session_counts(self) -> None:
         """Ending it again keeps time and reason."""
-        self.fill()
-        self.wait(self.store.open_session(SESSION, [], None))
-        self.wait(self.store.end_sessions({"s1": Timestamp(50)}, "disabled"))
-        self.wait(self.store.end_sessions({"s1": Timestamp(60)}, "logged out"))
-        found = self.wait(self.store.find_session("s1"))
+        await self.fill()
+        await self.store.open_session(SESSION, [], None)
+        await self.store.end_sessions({"s1": Timestamp(50)}, "disabled")
+        await self.store.end_sessions({"s1": Timestamp(60)}, "logged out")
+        found = await self.store.find_session("s1")
         self.assertEqual((found.ended, found.end_reason), (50, "disabled"))
 
-    def test_a_directory_write_ends_the_sessions_of_accounts(self) -> None:
+    async def test_a_directory_write_ends_the_sessions_of_accounts(self) -> None:
         """Those of the holder and those that it opened for others, but for the one to keep."""
-        self.fill()
+        await self.fill()
         for key, holder, delegate in (("s1", TESS, None), ("s2", ADA, TESS), ("s3", ADA, None), ("s4", TESS, None)):
             session = evolve(SESSION, login_session=key, account_id=holder, delegate_id=delegate)
-            self.wait(self.store.open_session(session, [], None))
+            await self.store.open_session(session, [], None)
         ending = write(
             Change(), ended_accounts=(TESS,), end_reason="password changed", kept_session="s4", now=Timestamp(77)
         )
-        self.wait(self.store.write_directory(ending, 1))
-        found = {key: self.wait(self.store.find_session(key)).ended for key in ("s1", "s2", "s3", "s4")}
+        await self.store.write_directory(ending, 1)
+        found = {key: (await self.store.find_session(key)).ended for key in ("s1", "s2", "s3", "s4")}
         self.assertEqual(found, {"s1": 77, "s2": 77, "s3": None, "s4": None})
 
-    def test_the_last_use_of_a_session_only_grows(self) -> None:
+    async def test_the_last_use_of_a_session_only_grows(self) -> None:
         """A late write of an older time changes nothing."""
-        self.fill()
-        self.wait(self.store.open_session(SESSION, [], None))
-        self.wait(self.store.touch_sessions({"s1": Timestamp(3_000), "unknown": Timestamp(1)}))
-        self.wait(self.store.touch_sessions({"s1": Timestamp(2_000)}))
-        self.assertEqual(self.wait(self.store.find_session("s1")).last_used, 3_000)
+        await self.fill()
+        await self.store.open_session(SESSION, [], None)
+        await self.store.touch_sessions({"s1": Timestamp(3_000), "unknown": Timestamp(1)})
+        await self.store.touch_sessions({"s1": Timestamp(2_000)})
+        self.assertEqual((await self.store.find_session("s1")).last_used, 3_000)
 
-    def test_old_sessions_and_failures_are_forgotten(self) -> None:
+    async def test_old_sessions_and_failures_are_forgotten(self) -> None:
         """Open sessions stay however old they are."""
-        self.fill()
+        await self.fill()
         for key in ("s1", "s2"):
-            self.wait(self.store.open_session(evolve(SESSION, login_session=key), [], None))
-        self.wait(self.store.end_sessions({"s1": Timestamp(50)}, "logged out"))
-        self.wait(self.store.record_failure(["a"], Timestamp(50), Timestamp(0)))
-        self.wait(self.store.forget_before(Timestamp(51), Timestamp(51)))
-        self.assertIsNone(self.wait(self.store.find_session("s1")))
-        self.assertIsNotNone(self.wait(self.store.find_session("s2")))
-        self.assertEqual(dict(self.wait(self.store.login_state("x", ["a"])).failures), {})
+            await self.store.open_session(evolve(SESSION, login_session=key), [], None)
+        await self.store.end_sessions({"s1": Timestamp(50)}, "logged out")
+        await self.store.record_failure(["a"], Timestamp(50), Timestamp(0))
+        await self.store.forget_before(Timestamp(51), Timestamp(51))
+        self.assertIsNone(await self.store.find_session("s1"))
+        self.assertIsNotNone(await self.store.find_session("s2"))
+        self.assertEqual(dict((await self.store.login_state("x", ["a"])).failures), {})
 
-    def test_signing_keys_are_kept_and_retired_once(self) -> None:
+    async def test_signing_keys_are_kept_and_retired_once(self) -> None:
         """In the order of their making; the first retirement counts."""
         younger = evolve(KEY, key_id="k0", created=Timestamp(6))
         for key in (younger, KEY, KEY):
-            self.wait(self.store.add_signing_key(key))
+            await self.store.add_signing_key(key)
         for time in (70, 80):
-            self.wait(self.store.retire_signing_key("k1", Timestamp(time)))
+            await self.store.retire_signing_key("k1", Timestamp(time))
         expected = [evolve(KEY, retires=Timestamp(70)), younger]
-        self.assertEqual(self.wait(self.store.signing_keys()), expected)
+        self.assertEqual(await self.store.signing_keys(), expected)

@@ -5,8 +5,6 @@ CREATE TABLE locator_directory (
     change_id VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
 ) ENGINE=InnoDB;
 
-INSERT INTO locator_directory (id, version, next_entry_id, change_id) VALUES (1, 0, 1, '');
-
 CREATE TABLE locator_entries (
     entry_id BIGINT NOT NULL PRIMARY KEY,
     kind TINYINT NOT NULL,
