@@ -1,6 +1,6 @@
 """What Charting needs of market data; `upstream.py` takes it from the platform, tests from memory."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from attrs import frozen
 from zope.interface import Interface
@@ -24,23 +24,14 @@ class TradeRange:
     feed_session: int | None = None
 
 
-@frozen(kw_only=True)
-class TradeHistory:
-    """The answer to a range: packed TRADE records in sequence order, and where the instrument's trades stood."""
-
-    epoch: int
-    through: int
-    chunks: AsyncIterator[Records]
-
-
 class ITradeFollower(Interface):
     """What happens to the trades of one instrument, live."""
 
     def begin(epoch: int, after: int) -> None:
         """Trades after `after` in `epoch` follow; what came before no longer continues."""
 
-    def more(trades: Records, through: int) -> None:
-        """Take further trades, in sequence order; everything up to `through` is covered."""
+    def more(trades: Records) -> None:
+        """Take further trades, in sequence order, never empty."""
 
     def lost(error: SpireError) -> None:
         """Know that the trades have ended."""
@@ -49,8 +40,13 @@ class ITradeFollower(Interface):
 class ITrades(Interface):
     """Trades of the past and as they come."""
 
-    def load(wanted: TradeRange) -> Awaitable[TradeHistory]:
-        """Return trades of the past. Raises SpireError."""
+    def load(
+        wanted: TradeRange, restart: Callable[[], None], take: Callable[[Records], None]
+    ) -> Awaitable[tuple[int, int]]:
+        """Hand trades of the past to `take`, in sequence order, and return (epoch, last visible sequence).
+
+        `restart` makes what was taken so far void. Raises SpireError.
+        """
 
     def follow(instrument_id: int, after: int | None, follower: ITradeFollower) -> Callable[[], None]:
         """Follow an instrument after a sequence (None: from now on); the function that is returned ends it."""

@@ -8,19 +8,20 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from spire.charting.candles import CandleSeries, aggregate, bucket_bounds
-from spire.charting.interfaces import ITradeFollower, ITrades, TradeHistory, TradeRange
+from spire.charting.interfaces import ITradeFollower, ITrades, TradeRange
 from spire.charting.values import CANDLE, Candles, CandleTopic
 from spire.marketdata.values import Records
 from spire.runtime.tasks import Tasks
 from spire.values.time import Timestamp
 from spire.wire.errors import SpireError
 from spire.wire.log_topic import LogTopic
-from spire.wire.records import Packed
 from spire.wire.topics import HistoryChunk
 
-CODEC = Packed(CANDLE)
 KEPT_BUCKETS = 4_096
 """Candles that a live series keeps in memory; an older one is loaded again when a late print changes it."""
+
+PORTION = 65_536
+"""Trades that are aggregated at once."""
 
 
 class Buckets:
@@ -60,16 +61,32 @@ class Buckets:
         wanted = TradeRange(
             instrument_id=self._topic.instrument_id, start=start, end=end, through=through, feed_session=feed_session
         )
-        return (await candles_of(await self._trades.load(wanted), self._topic, self._zone)).all()
+        _, _, candles = await load_candles(self._trades, wanted, self._topic, self._zone)
+        return candles
 
 
-async def candles_of(history: TradeHistory, topic: CandleTopic, zone: str) -> CandleSeries:
-    """Return the candles of all trades in `history`, chunk by chunk."""
+async def load_candles(trades: ITrades, wanted: TradeRange, topic: CandleTopic, zone: str) -> tuple[int, int, Candles]:
+    """Return (epoch, through, candles) of a range of trades, oldest first; trades are taken in portions."""
+    portion: list[Records] = []
     series = CandleSeries()
-    async for chunk in history.chunks:
-        if len(chunk):
-            series.apply(aggregate(chunk, topic.interval, zone, topic.eligibility))
-    return series
+
+    def restart() -> None:
+        portion.clear()
+        series.keep_latest(0)
+
+    def condense() -> None:
+        if portion:
+            series.apply(aggregate(np.concatenate(portion), topic.interval, zone, topic.eligibility))
+            portion.clear()
+
+    def take(records: Records) -> None:
+        portion.append(records)
+        if sum(map(len, portion)) >= PORTION:
+            condense()
+
+    epoch, through = await trades.load(wanted, restart, take)
+    condense()
+    return epoch, through, series.all()
 
 
 @implementer(ITradeFollower)
@@ -91,7 +108,7 @@ class LiveCandles:
         self._make_log = make_log
         self._log_topic: LogTopic | None = None
         self._buckets = Buckets(topic, zone, trades)
-        self._pending: list[tuple[Records, int]] = []
+        self._pending: list[Records] = []
         self._is_working = False
         self._waiting: list[Deferred[LogTopic]] = []
         self._error: SpireError | None = None
@@ -133,9 +150,9 @@ class LiveCandles:
         for waiter in waiting:
             waiter.callback(self._log_topic)
 
-    def more(self, trades: Records, through: int) -> None:
+    def more(self, trades: Records) -> None:
         """Queue trades; one batch at a time is worked on."""
-        self._pending.append((trades, through))
+        self._pending.append(trades)
         if not self._is_working:
             self._is_working = True
             self._tasks.spawn("candles", self._work())
@@ -155,10 +172,10 @@ class LiveCandles:
             while self._pending:
                 batch, self._pending = self._pending, []
                 buckets, log_topic = self._buckets, self._log_topic
-                records = np.concatenate([trades for trades, _ in batch])
-                changed = await buckets.change(records) if len(records) else np.zeros(0, dtype=CANDLE)
-                if log_topic is not None and buckets is self._buckets and batch[-1][1] > log_topic.through:
-                    log_topic.publish(changed.tobytes(), len(changed), batch[-1][1])
+                records = np.concatenate(batch)
+                changed = await buckets.change(records)
+                if log_topic is not None and buckets is self._buckets:
+                    log_topic.publish(changed.tobytes(), len(changed), int(records["sequence"][-1]))
         except SpireError as error:
             self._log.warn("{topic} cannot go on: {reason}", topic=str(self.topic), reason=error)
             self._stop()

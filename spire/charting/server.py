@@ -6,8 +6,9 @@ import numpy as np
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from spire.charting.codecs import CODEC
 from spire.charting.interfaces import ITradeFollower, ITrades, TradeRange
-from spire.charting.live import CODEC, LiveCandles, candles_of, whole_buckets
+from spire.charting.live import LiveCandles, load_candles, whole_buckets
 from spire.charting.values import Candles, CandleTopic
 from spire.marketdata.values import Records
 from spire.runtime.tasks import Tasks
@@ -39,25 +40,25 @@ class ChartingServer:
         self._live: dict[str, LiveCandles] = {}
 
     async def load(self, session: Session, query: Query) -> Series:
-        """Return the candles whose buckets touch the query's range of time, each whole, oldest first.
+        """Return the candles whose buckets touch the query's range of time, each whole, by the sequence of their last trade.
 
-        A limit counts candles. Ranges of sequences and filters are UNSUPPORTED: candles are made of trades, not stored.
+        `start_sequence` leaves out candles that have not changed since; a limit counts candles. A filter and an
+        `end_sequence` are UNSUPPORTED: candles are made of trades, not stored.
         """
         session.require(CAPABILITY)
         validate(query)
-        if query.filter is not None:
-            raise Unsupported("Candles take no filter.")
-        if query.start_sequence is not None or query.end_sequence is not None:
-            raise Unsupported("Candles are asked for by time.")
+        if query.filter is not None or query.end_sequence is not None:
+            raise Unsupported("Candles take neither a filter nor an end by sequence.", argument="query")
         topic, zone = self._parse(query.topic)
         start, end = whole_buckets(query.start_time, query.end_time, topic.interval, zone)
-        history = await self._trades.load(
-            TradeRange(instrument_id=topic.instrument_id, start=start, end=end, feed_session=query.feed_session)
-        )
-        candles = (await candles_of(history, topic, zone)).all()
+        wanted = TradeRange(instrument_id=topic.instrument_id, start=start, end=end, feed_session=query.feed_session)
+        epoch, through, candles = await load_candles(self._trades, wanted, topic, zone)
+        candles = candles[np.argsort(candles["sequence"], kind="stable")]
+        if query.start_sequence is not None:
+            candles = candles[candles["sequence"] >= query.start_sequence]
         if query.limit is not None:
             candles = candles[: query.limit] if query.limit_from is LimitFrom.HEAD else candles[-query.limit :]
-        return Series(epoch=history.epoch, through=history.through, chunks=_chunks(candles, history.through))
+        return Series(epoch=epoch, through=through, codec=CODEC, chunks=_chunks(candles))
 
     async def open_topic(self, session: Session, name: str) -> Topic:
         """Return the live topic of a series of candles, followed from its first subscriber on."""
@@ -148,12 +149,12 @@ class _Missed:
         if after > self._after:
             self.lost(NotFound(f"Trades after {self._after} are kept nowhere."))
 
-    def more(self, trades: Records, through: int) -> None:
+    def more(self, trades: Records) -> None:
         """Keep what is wanted, until the range is whole."""
         if self.complete.called:
             return
         self._parts.append(trades[trades["sequence"] <= self._through])
-        if through >= self._through:
+        if int(trades["sequence"][-1]) >= self._through:
             self.complete.callback(np.concatenate(self._parts))
 
     def lost(self, error: SpireError) -> None:
@@ -162,8 +163,11 @@ class _Missed:
             self.complete.errback(error)
 
 
-async def _chunks(candles: Candles, through: int) -> AsyncIterator[HistoryChunk]:
-    """Yield candles oldest first; the last chunk covers everything up to `through`."""
+async def _chunks(candles: Candles) -> AsyncIterator[HistoryChunk]:
+    """Yield candles in portions."""
+    after = 0
     for begin in range(0, len(candles), CANDLES_A_CHUNK):
         part = candles[begin : begin + CANDLES_A_CHUNK]
-        yield HistoryChunk(payload=part.tobytes(), count=len(part), after=0, through=through)
+        through = int(part["sequence"][-1])
+        yield HistoryChunk(payload=part.tobytes(), count=len(part), after=after, through=through)
+        after = through
