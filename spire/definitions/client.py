@@ -26,7 +26,7 @@ from spire.values.tickers import Ticker
 from spire.wire.arguments import decode
 from spire.wire.client_session import ClientSession
 from spire.wire.errors import NotFound, Unavailable
-from spire.wire.subscriptions import StateView
+from spire.wire.state_view import StateView
 
 Row = TypeVar("Row")
 
@@ -59,8 +59,13 @@ class DefinitionsClient:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every dataset is here and followed now."""
+        """Whether every dataset has been received, ever; without the server the views hold what they had."""
         return self._versions.is_ready and all(view.is_ready for view in self._views.values())
+
+    @property
+    def is_live(self) -> bool:
+        """Whether every dataset is followed now."""
+        return self._versions.is_live and all(view.is_live for view in self._views.values())
 
     @property
     def versions(self) -> Mapping[str, DatasetVersion]:
@@ -109,8 +114,9 @@ class DefinitionsClient:
         version: int | None = None
         after: str | None = None
         while True:
-            arguments = {"dataset": dataset.topic} if after is None else {"dataset": dataset.topic, "after": after}
-            answer = await self._session.call(LoadDataset, timeout_seconds=CALL_SECONDS, **arguments)
+            answer = await self._session.call(
+                LoadDataset, timeout_seconds=CALL_SECONDS, dataset=dataset.topic, after=after
+            )
             if version not in (None, answer["version"]):
                 rows, version, after = [], None, None
                 continue

@@ -2,12 +2,18 @@
 
 from typing import Any
 
-from twisted.protocols.amp import CommandLocator
+from twisted.protocols.amp import CommandLocator, IResponderLocator
+from zope.interface import implementer
 
 from spire.definitions.commands import AddInstrument, FindInstruments, LoadDataset
 from spire.definitions.instruments import InstrumentDraft
 from spire.definitions.server import DefinitionsService
+from spire.runtime.clock import Clock
+from spire.runtime.tasks import Tasks
+from spire.wire.guard import Responders
+from spire.wire.interfaces import IAvatars
 from spire.wire.server_session import Session
+from spire.wire.stream_responders import StreamResponders
 
 
 class DefinitionsResponders(CommandLocator):
@@ -33,3 +39,25 @@ class DefinitionsResponders(CommandLocator):
     async def add_instrument(self, draft: InstrumentDraft) -> dict[str, Any]:
         """Add an instrument."""
         return {"instrument": await self._service.add_instrument(self._session, draft)}
+
+
+@implementer(IAvatars)
+class DefinitionsAvatars:
+    """Who is logged in may read everything; adding instruments asks for more."""
+
+    def __init__(self, service: DefinitionsService, *, clock: Clock, tasks: Tasks) -> None:
+        self._service = service
+        self._clock = clock
+        self._tasks = tasks
+
+    def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 - nobody may call anything before login
+        """Return nothing to call."""
+        return CommandLocator()
+
+    def avatar(self, session: Session) -> IResponderLocator:
+        """Return commands and streams."""
+        streams = StreamResponders(session, self._service, clock=self._clock, tasks=self._tasks)
+        return Responders(DefinitionsResponders(session, self._service), streams)
+
+    def closed(self, session: Session) -> None:
+        """Forget nothing: streams release themselves."""

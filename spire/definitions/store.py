@@ -6,7 +6,8 @@ from typing import Any
 
 from zope.interface import implementer
 
-from spire.database.database import Database, Transaction
+from spire.database.database import Database
+from spire.database.transaction import Transaction
 from spire.definitions.instruments import (
     Alias,
     Instrument,
@@ -25,7 +26,11 @@ from spire.values.time import Timestamp
 
 PAGE = 1000
 
-LOCK_COUNTER = "SELECT value FROM definitions_counters WHERE name = 'instrument_id' FOR UPDATE"
+LOCK_COUNTER = """
+    INSERT INTO definitions_counters (name, value)
+    VALUES ('instrument_id', 0)
+    ON DUPLICATE KEY UPDATE value = value
+"""
 READ_COUNTER = "SELECT value FROM definitions_counters WHERE name = 'instrument_id'"
 SET_COUNTER = "UPDATE definitions_counters SET value = %s WHERE name = 'instrument_id'"
 
@@ -120,7 +125,7 @@ class DefinitionsStore:
 
 
 def _claim(transaction: Transaction, numbers: tuple[tuple[int, Venue], ...]) -> None:
-    transaction.fetch_one(LOCK_COUNTER)
+    transaction.execute(LOCK_COUNTER)
     known = {int(number): Venue(mic) for number, mic in transaction.fetch(SELECT_VENUE_NUMBERS)}
     for number, mic in numbers:
         check_claim(number, mic, known)
@@ -130,7 +135,7 @@ def _claim(transaction: Transaction, numbers: tuple[tuple[int, Venue], ...]) -> 
 
 
 def _record(transaction: Transaction, contents: tuple[Content, ...], now: Timestamp) -> tuple[DatasetVersion, ...]:
-    transaction.fetch_one(LOCK_COUNTER)
+    transaction.execute(LOCK_COUNTER)
     answer = []
     for content in contents:
         row = transaction.fetch_one(SELECT_VERSION, (content.dataset,))
@@ -169,8 +174,8 @@ def _page(transaction: Transaction, after_id: int, limit: int) -> list[Instrumen
 def _add(
     transaction: Transaction, drafts: tuple[InstrumentDraft, ...], actor: str, now: Timestamp
 ) -> tuple[Instrument, ...]:
-    row = transaction.fetch_one(LOCK_COUNTER)
-    last = 0 if row is None else int(row[0])
+    transaction.execute(LOCK_COUNTER)
+    last = _version(transaction)
     added = []
     for draft in drafts:
         held = transaction.fetch(SELECT_ALIASES_OF_TICKER, (draft.ticker.symbol, draft.ticker.venue))

@@ -4,16 +4,13 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from twisted.application.service import IService
-from twisted.logger import Logger
-from twisted.protocols.amp import CommandLocator, IResponderLocator
-from zope.interface import implementer
 
 from spire.database.errors import StoreDown
 from spire.definitions.configuration import DefinitionsConfiguration
 from spire.definitions.files import default_directory, load_datasets
 from spire.definitions.interfaces import IDefinitionsStore
 from spire.definitions.memory import MemoryDefinitionsStore
-from spire.definitions.responders import DefinitionsResponders
+from spire.definitions.responders import DefinitionsAvatars
 from spire.definitions.server import DefinitionsService
 from spire.definitions.store import DefinitionsStore
 from spire.locator.client import LocatorLink
@@ -23,17 +20,10 @@ from spire.service.options import ServerOptions
 from spire.service.parts import Parts
 from spire.service.process import make_process
 from spire.service.room import ServerRoom
-from spire.wire.guard import Responders
 from spire.wire.identity import Identity
-from spire.wire.interfaces import IAvatars
 from spire.wire.publisher import Publisher
-from spire.wire.server_session import Session
-from spire.wire.stream_responders import StreamResponders
 
 SERVICE = "definitions_service"
-RETRY_SECONDS = 1.0
-
-_log = Logger()
 
 
 class Options(ServerOptions[DefinitionsConfiguration]):
@@ -73,16 +63,7 @@ def make_room(configuration: DefinitionsConfiguration, parts: Parts) -> SpireSer
     following: list[Callable[[], None]] = []
 
     async def start() -> None:
-        while True:
-            try:
-                await service.start()
-            except StoreDown as error:
-                room.readiness.because("database", str(error))
-                _log.warn("definitions wait for the database: {error}", error=error)
-                await parts.clock.sleep(RETRY_SECONDS)
-            else:
-                room.readiness.clear("database")
-                break
+        await service.start()
         seconds = configuration.definitions.refresh_seconds
         following.append(parts.tasks.every("definitions.refresh", seconds, service.refresh))
 
@@ -91,25 +72,6 @@ def make_room(configuration: DefinitionsConfiguration, parts: Parts) -> SpireSer
             following.pop()()
         publisher.close()
 
-    room.add("definitions", start, stop)
-    room.listen(SERVICE, configuration.server, DefinitionsAvatars(service))
+    room.add("definitions", start, stop, retry_on=(StoreDown,))
+    room.listen(SERVICE, configuration.server, DefinitionsAvatars(service, clock=parts.clock, tasks=parts.tasks))
     return room.finish()
-
-
-@implementer(IAvatars)
-class DefinitionsAvatars:
-    """Who is logged in may read everything; adding instruments asks for more."""
-
-    def __init__(self, service: DefinitionsService) -> None:
-        self._service = service
-
-    def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 - nobody may call anything before login
-        """Return nothing to call."""
-        return CommandLocator()
-
-    def avatar(self, session: Session) -> IResponderLocator:
-        """Return commands and streams."""
-        return Responders(DefinitionsResponders(session, self._service), StreamResponders(session, self._service))
-
-    def closed(self, session: Session) -> None:
-        """Forget nothing: streams release themselves."""

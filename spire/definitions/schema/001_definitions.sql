@@ -43,8 +43,6 @@ CREATE TABLE definitions_counters (
     PRIMARY KEY (name)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
-INSERT INTO definitions_counters (name, value) VALUES ('instrument_id', 0);
-
 -- Which contents of each dataset have been served.
 CREATE TABLE definitions_dataset_versions (
     dataset VARCHAR(32) NOT NULL,
