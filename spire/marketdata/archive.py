@@ -7,13 +7,14 @@ from typing import Final
 from zope.interface import implementer
 
 from spire.database.errors import StoreDown
+from spire.marketdata.codecs import CODECS
 from spire.marketdata.feed_session import FeedSessions
 from spire.marketdata.history import Wanted, read_forwards, read_tail
 from spire.marketdata.image import Image, Index
 from spire.marketdata.interfaces import BlockRange, IMarketDataStore
 from spire.marketdata.validation import Universe
-from spire.marketdata.values import LAYOUTS, Records, RecordType, ServedMarket
-from spire.series.filter import to_numpy
+from spire.marketdata.values import LAYOUTS, OPTIONAL, Records, RecordType, ServedMarket
+from spire.series.compilation import to_numpy
 from spire.series.interfaces import ISeries, Series
 from spire.series.query import LimitFrom, Query, validate
 from spire.wire.errors import Invalid, Unavailable
@@ -68,11 +69,13 @@ class Archive:
                 feed_session=query.feed_session,
                 without=frozenset() if everything else self._sessions.secondary(market),
             ),
-            mask=None if query.filter is None else to_numpy(query.filter, LAYOUTS[record_type]),
+            mask=None if query.filter is None else to_numpy(query.filter, LAYOUTS[record_type], OPTIONAL[record_type]),
             limit=query.limit,
             from_tail=query.limit_from is LimitFrom.TAIL,
         )
-        return Series(epoch=self._epoch, through=through, chunks=self._chunks(resident, wanted))
+        return Series(
+            epoch=self._epoch, through=through, codec=CODECS[record_type], chunks=self._chunks(resident, wanted)
+        )
 
     def stretch(self, topic: str, after: int, through: int) -> AsyncIterator[HistoryChunk]:
         """Yield every record of a topic in a range of sequences, of whatever feed session."""

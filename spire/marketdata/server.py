@@ -15,6 +15,7 @@ from spire.database.journal import Journal
 from spire.database.ordered_writer import Fenced, OrderedWriter, WriterStopped
 from spire.marketdata.acceptance import Acceptance
 from spire.marketdata.archive import READ_ALL, Archive, Stretches
+from spire.marketdata.codecs import CODECS
 from spire.marketdata.commands import BATCH_BYTES
 from spire.marketdata.configuration import MarketDataSection
 from spire.marketdata.feed_session import FeedSessions
@@ -29,7 +30,6 @@ from spire.marketdata.validation import Universe
 from spire.marketdata.values import (
     BOOK,
     FEED_SESSIONS_TOPIC,
-    LAYOUTS,
     FeedSessionState,
     Records,
     RecordType,
@@ -43,7 +43,6 @@ from spire.values.environment import Environment
 from spire.wire.errors import Invalid, NotFound
 from spire.wire.log_topic import LogTopic
 from spire.wire.publisher import Publisher, Topic
-from spire.wire.records import Packed
 from spire.wire.server_session import Session
 from spire.wire.topics import ITopics
 
@@ -148,7 +147,6 @@ class MarketDataServer:
         )
         self._history = Stretches(self.archive)
         self._topics: dict[tuple[RecordType, int], LogTopic] = {}
-        self._codecs = {kind: Packed(layout) for kind, layout in LAYOUTS.items()}
         self._stops: list[Callable[[], None]] = []
 
     async def start(self) -> None:
@@ -310,7 +308,7 @@ class MarketDataServer:
                 topic_of(*index),
                 epoch=self._epoch,
                 through=through,
-                codec=self._codecs[index[0]],
+                codec=CODECS[index[0]],
                 history=self._history,
             )
         return topic

@@ -1,5 +1,6 @@
 """Puts the Market Data Server together."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -25,6 +26,8 @@ from spire.marketdata.responders import ClientResponders, FeedResponders
 from spire.marketdata.server import MarketDataServer
 from spire.marketdata.store import MySqlMarketDataStore
 from spire.marketdata.validation import Universe
+from spire.marketdata.values import OPTIONAL
+from spire.series.compilation import record_filter
 from spire.series.responders import SeriesResponders
 from spire.service.container import SpireService
 from spire.service.options import ServerOptions
@@ -76,8 +79,9 @@ class DefinitionsReference:
 class ClientAvatars:
     """What clients may call."""
 
-    def __init__(self, server: MarketDataServer) -> None:
+    def __init__(self, server: MarketDataServer, parts: Parts) -> None:
         self._server = server
+        self._parts = parts
 
     def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 (nobody may anything before login)
         """Return an empty table."""
@@ -87,8 +91,8 @@ class ClientAvatars:
         """Return history, streams and snapshots, for sessions that hold market_data.all."""
         session.require(READ_ALL)
         return Responders(
-            StreamResponders(session, self._server),
-            SeriesResponders(session, self._server.archive),
+            StreamResponders(session, self._server, clock=self._parts.clock, tasks=self._parts.tasks),
+            SeriesResponders(session, self._server.archive, clock=self._parts.clock, tasks=self._parts.tasks),
             ClientResponders(session, self._server),
         )
 
@@ -129,12 +133,12 @@ def make_room(configuration: MarketDataConfiguration, parts: Parts) -> SpireServ
     writer_store: WriterStore[Portion]
     if database is None:
         memory = store = MemoryMarketDataStore()
-        writers: MemoryWriters[Portion] = MemoryWriters()
+        writers = MemoryWriters()
         writer_store = MemoryWriterStore(writers, "blocks", lambda items: memory.write(None, _frames(items)))
     else:
         mysql = store = MySqlMarketDataStore(database)
 
-        def write(transaction: Transaction, items: "list[Portion] | tuple[Portion, ...]") -> None:
+        def write(transaction: Transaction, items: Sequence[Portion]) -> None:
             mysql.write(transaction, _frames(items))
 
         writer_store = SqlWriterStore(database, "marketdata", "blocks", write)
@@ -169,17 +173,18 @@ def make_room(configuration: MarketDataConfiguration, parts: Parts) -> SpireServ
             tasks=parts.tasks,
             metrics=parts.metrics,
             ring_budget_bytes=configuration.market_data.ring_bytes,
+            compile_filter=record_filter({name: bit for fields in OPTIONAL.values() for name, bit in fields.items()}),
         ),
         clock=parts.clock,
         tasks=parts.tasks,
     )
     room.add("state", server.start, server.stop)
-    room.listen(SERVICE, configuration.server, ClientAvatars(server))
+    room.listen(SERVICE, configuration.server, ClientAvatars(server, parts))
     room.listen(FEED_SERVICE, configuration.feed_server, FeedAvatars(server))
     return room.finish()
 
 
-def _frames(portions: "list[Portion] | tuple[Portion, ...]") -> Portion:
+def _frames(portions: Sequence[Portion]) -> Portion:
     return tuple(item for portion in portions for item in portion)
 
 
@@ -190,6 +195,6 @@ def _journal_directory(configuration: MarketDataConfiguration) -> Path:
     return directory
 
 
-def makeService(options: Options) -> IService:  # noqa: N802 (Twisted's name)
+def makeService(options: Options) -> IService:
     """Return the service that twistd runs."""
     return make_process(options, make_room)

@@ -137,6 +137,28 @@ ALLOWED: Final[dict[RecordType, Present]] = {
 }
 """Which bits of `present` a type may set."""
 
+OPTIONAL: Final[dict[RecordType, dict[str, int]]] = {
+    RecordType.TRADE: {
+        "participant_time": Present.PARTICIPANT_TIME,
+        "source_sequence": Present.SOURCE_SEQUENCE,
+        "trade_id": Present.TRADE_ID,
+        "facility": Present.FACILITY,
+        "eligibility": Present.ELIGIBILITY,
+    },
+    RecordType.BBO: {
+        "participant_time": Present.PARTICIPANT_TIME,
+        "source_sequence": Present.SOURCE_SEQUENCE,
+        **dict.fromkeys(("bid", "bid_size", "bid_venue", "bid_conditions"), Present.BID),
+        **dict.fromkeys(("ask", "ask_size", "ask_venue", "ask_conditions"), Present.ASK),
+    },
+    RecordType.BOOK: {
+        "participant_time": Present.PARTICIPANT_TIME,
+        "source_sequence": Present.SOURCE_SEQUENCE,
+        "order_count": Present.ORDER_COUNT,
+    },
+}
+"""Which bit of `present` says that a field holds a value; fields not named here always do."""
+
 _TOPICS: Final = {RecordType.TRADE: "trade", RecordType.BBO: "bbo", RecordType.BOOK: "book"}
 _TYPES: Final = {name: kind for kind, name in _TOPICS.items()}
 FEED_SESSIONS_TOPIC: Final = "feed_sessions"
