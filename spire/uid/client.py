@@ -124,7 +124,8 @@ class UidSource:
 
     async def _rest(self, seconds: float) -> None:
         """Wait, unless the session becomes ready before."""
-        self._pause = pause = Deferred()
+        pause: Deferred[None] = Deferred()
+        self._pause = pause
         timer = self._clock.later(seconds, self._wake)
         try:
             await pause
