@@ -73,13 +73,13 @@ class ITicketVerifier(Interface):
 class IAvatars(Interface):
     """What the sessions of one service may call: responder tables by who is logged in."""
 
-    def anonymous(session: object) -> IResponderLocator:
+    def anonymous(session: Any) -> IResponderLocator:
         """Return what a session may call before it has logged in."""
 
-    def avatar(session: object) -> IResponderLocator:
+    def avatar(session: Any) -> IResponderLocator:
         """Return what the logged-in session may call; `session.identity` is set. Raises Forbidden for nothing."""
 
-    def closed(session: object) -> None:
+    def closed(session: Any) -> None:
         """Forget a session that was logged in; called once, after the registrations of the session are released."""
 
 

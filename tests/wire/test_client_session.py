@@ -221,8 +221,8 @@ class RecoveryTests(ClientTestCase):
                 times.append(self.clock.monotonic())
         gaps = [later - earlier for earlier, later in pairwise(times)]
         for gap, expected in zip(gaps, [0.5, 0.85, 1.445, 2.4565], strict=False):
-            self.assertAlmostEqual(gap, expected, delta=0.06)
-        self.assertAlmostEqual(gaps[-1], 30.0, delta=0.06)
+            self.assertApproximates(gap, expected, 0.06)
+        self.assertApproximates(gaps[-1], 30.0, 0.06)
 
     def test_a_change_of_addresses_wakes_it_at_once(self) -> None:
         """It does not sit out its delay."""
