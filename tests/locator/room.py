@@ -1,13 +1,16 @@
 """The Locator's room put together in memory, and links to it, for the locator's tests."""
 
 import tempfile
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
+from spire.database.errors import StoreDown
 from spire.locator.bootstrap import SERVICE_ACCOUNTS, DirectorySetup, NewTrader, setup_directory
 from spire.locator.client import Link, LocatorLink
 from spire.locator.configuration import LocatorConfiguration, LocatorServiceSection
@@ -24,6 +27,8 @@ from spire.service.sections import DatabaseSection, LocatorSection, RunSection, 
 from spire.testing.clock import ManualClock
 from spire.testing.network import MemoryNetwork
 from spire.values.environment import Environment
+from spire.wire.errors import Unavailable
+from spire.wire.interfaces import ICredentials
 from tests.locator.test_passwords import CHEAP, in_place
 
 ADDRESS = "locator:20000"
@@ -52,6 +57,21 @@ class Randomness:
     def __call__(self, size: int) -> bytes:
         self._count += 1
         return self._count.to_bytes(8, "big").rjust(size, b"\x5a")[-size:]
+
+
+@implementer(ICredentials)
+class _Keeper:
+    """Credentials that hand the connection over and log nobody in."""
+
+    def __init__(self) -> None:
+        self.met: Deferred[tuple[Any, Any]] = Deferred()
+        self.done: Deferred[None] = Deferred()
+
+    async def authenticate(self, connection: Any, hello: Any) -> None:
+        """Give the connection away, and wait until it is no longer needed."""
+        self.met.callback((connection, hello))
+        await self.done
+        raise Unavailable("nobody logs in here")
 
 
 class LocatorTestCase(SynchronousTestCase):
@@ -155,6 +175,38 @@ class LocatorTestCase(SynchronousTestCase):
         self.clock.advance(seconds)
         for _ in range(100):
             self.clock.pump()
+
+    def break_store(self, method: str) -> Callable[[], None]:
+        """Let a method of the store find the database away; the answer repairs it."""
+
+        async def away(*_: object) -> None:
+            raise StoreDown("the database is away")
+
+        setattr(self.store, method, away)
+        return lambda: delattr(self.store, method)
+
+    @asynccontextmanager
+    async def anonymous(self) -> AsyncIterator[Any]:
+        """Open a connection to the Locator that has said hello (`self.hello`) and is not logged in."""
+        keeper = _Keeper()
+        link = Link(
+            TRADER,
+            addresses=(ADDRESS,),
+            connector=self.network,
+            environment=Environment.DEMO,
+            clock=self.clock,
+            tasks=self.tasks,
+            metrics=self.metrics,
+            random_bytes=self.random_bytes,
+        )
+        session = link._session((ADDRESS,), keeper)
+        session.start()
+        connection, self.hello = await keeper.met
+        try:
+            yield connection
+        finally:
+            keeper.done.callback(None)
+            await session.stop()
 
     def link(self, how: Password | CachedLogin, addresses: tuple[str, ...] = (ADDRESS,), *, ready: bool = True) -> Link:
         """Return a person's link."""
