@@ -1,0 +1,241 @@
+"""`spire quotes`, `trades` and `chart`."""
+
+import csv
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from twisted.internet.defer import Deferred
+
+from spire.charting.values import PRICED, CandleTopic, Eligibility, candle_notional, candle_vwap
+from spire.client.platform import Spire
+from spire.definitions.client import DefinitionsClient
+from spire.definitions.instruments import Instrument
+from spire.marketdata.values import BestBidOffer, Records, RecordType, Trade, bbo_of, topic_of, trade_of
+from spire.operations.commands.output import Column, Output
+from spire.operations.commands.parameters import INTERVAL, moment_or_none
+from spire.operations.commands.shell import logged_in
+from spire.series.query import Query
+from spire.values.amounts import format_amount
+from spire.values.time import Timestamp, format_timestamp
+from spire.wire.errors import SpireError
+from spire.wire.topics import Policy, StreamListener
+
+QUOTE_COLUMNS = (
+    Column("ticker", "Ticker"),
+    Column("bid_size", "Bid size", numeric=True),
+    Column("bid", "Bid", numeric=True),
+    Column("ask", "Ask", numeric=True),
+    Column("ask_size", "Ask size", numeric=True),
+    Column("last", "Last", numeric=True),
+    Column("market_time", "Market time"),
+    Column("stale", "Stale"),
+)
+TRADE_COLUMNS = (
+    Column("sequence", "Sequence", numeric=True),
+    Column("market_time", "Market time"),
+    Column("price", "Price", numeric=True),
+    Column("size", "Size", numeric=True),
+    Column("venue", "Venue"),
+    Column("conditions", "Conditions"),
+)
+CANDLE_COLUMNS = (
+    Column("start", "Start"),
+    Column("open", "Open", numeric=True),
+    Column("high", "High", numeric=True),
+    Column("low", "Low", numeric=True),
+    Column("close", "Close", numeric=True),
+    Column("volume", "Volume", numeric=True),
+    Column("count", "Count", numeric=True),
+    Column("vwap", "VWAP", numeric=True),
+)
+
+
+class Printer(StreamListener[Records]):
+    """Writes each record that comes, until the stream ends; `ended` then fails with why."""
+
+    def __init__(self, write: Callable[[Any], None]) -> None:
+        self.ended: Deferred[None] = Deferred()
+        self._write = write
+
+    def update(self, records: Records) -> None:
+        """Write records."""
+        for record in records:
+            self._write(record)
+
+    def lost(self, error: SpireError) -> None:
+        """Tell of a hole by ending: a line that is missing would look like no line."""
+        if not self.ended.called:
+            self.ended.errback(error)
+
+
+@click.command()
+@click.argument("tickers", nargs=-1, required=True, metavar="TICKER...")
+@click.option("--follow", is_flag=True, help="Go on with each change, the latest only where they come too fast.")
+@logged_in
+async def quotes(spire: Spire, output: Output, tickers: tuple[str, ...], follow: bool) -> None:
+    """Show the best bid and offer of each TICKER, such as BAC.XNYS."""
+    definitions = await spire.definitions_ready()
+    instruments = [definitions.instruments.by_ticker(ticker) for ticker in tickers]
+    await spire.ready(spire.deployment.market_data_service)
+    markets = spire.market_data.markets()
+    await markets.view.when_ready()
+    rows = []
+    for instrument in instruments:
+        snapshot = await spire.market_data.snapshot(instrument.instrument_id)
+        quote = bbo_of(snapshot.bbo[0]) if len(snapshot.bbo) else None
+        last = trade_of(snapshot.trade[0]) if len(snapshot.trade) else None
+        number = definitions.venues.by_mic(instrument.listing_venue).number
+        rows.append(quote_row(instrument, quote, last, is_stale=markets.is_stale(number)))
+    output.table(QUOTE_COLUMNS, rows)
+    if not follow:
+        return
+    printers = []
+    for instrument in instruments:
+        printer = Printer(_quote_writer(output, instrument))
+        spire.market_data.subscribe(RecordType.BBO, instrument.instrument_id, printer, policy=Policy.CONFLATE)
+        printers.append(printer)
+    for printer in printers:
+        await printer.ended
+
+
+def _quote_writer(output: Output, instrument: Instrument) -> Callable[[Any], None]:
+    def write(record: Any) -> None:
+        quote = bbo_of(record)
+        row = quote_row(instrument, quote, None, is_stale=False)
+        text = (
+            f"{row['market_time']}  {row['ticker']}  {row['bid_size']} x {row['bid']}  {row['ask']} x {row['ask_size']}"
+        )
+        output.line(row, text)
+
+    return write
+
+
+def quote_row(
+    instrument: Instrument, quote: BestBidOffer | None, last: Trade | None, *, is_stale: bool
+) -> dict[str, Any]:
+    """Return one line of quotes; what is absent is None."""
+    bid = quote.bid if quote is not None else None
+    ask = quote.ask if quote is not None else None
+    return {
+        "ticker": str(instrument.ticker),
+        "bid_size": format_amount(bid.size) if bid else None,
+        "bid": format_amount(bid.price) if bid else None,
+        "ask": format_amount(ask.price) if ask else None,
+        "ask_size": format_amount(ask.size) if ask else None,
+        "last": format_amount(last.price) if last else None,
+        "market_time": format_timestamp(quote.source_time) if quote else None,
+        "stale": "stale" if is_stale else None,
+    }
+
+
+@click.command()
+@click.argument("ticker")
+@click.option("--last", "limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
+@click.option("--from", "start", help="From this market time on (2013-10-08T09:30, local to the listing venue).")
+@click.option("--to", "end", help="Up to this market time.")
+@click.option("--follow", is_flag=True, help="Go on with each print.")
+@logged_in
+async def trades(
+    spire: Spire, output: Output, ticker: str, limit: int, start: str | None, end: str | None, follow: bool
+) -> None:
+    """Show the latest prints of TICKER, oldest first."""
+    definitions = await spire.definitions_ready()
+    instrument = definitions.instruments.by_ticker(ticker)
+    zone = definitions.venues.by_mic(instrument.listing_venue).time_zone
+    query = Query(
+        topic=topic_of(RecordType.TRADE, instrument.instrument_id),
+        start_time=moment_or_none(start, zone, "--from"),
+        end_time=moment_or_none(end, zone, "--to"),
+        limit=limit,
+    )
+    await spire.ready(spire.deployment.market_data_service)
+    found = await spire.market_data.load(query)
+    output.table(TRADE_COLUMNS, (trade_row(definitions, trade_of(record)) for record in found.records))
+    if not follow:
+        return
+
+    def write(record: Any) -> None:
+        row = trade_row(definitions, trade_of(record))
+        output.line(row, f"{row['market_time']}  {row['price']}  {row['size']}  {row['venue']}")
+
+    printer = Printer(write)
+    spire.market_data.subscribe(
+        RecordType.TRADE, instrument.instrument_id, printer, after=found.through, epoch=found.epoch
+    )
+    await printer.ended
+
+
+def trade_row(definitions: DefinitionsClient, trade: Trade) -> dict[str, Any]:
+    """Return one line of time and sales."""
+    return {
+        "sequence": str(trade.sequence),
+        "market_time": format_timestamp(trade.source_time),
+        "price": format_amount(trade.price),
+        "size": format_amount(trade.size),
+        "venue": definitions.venues.by_number(trade.venue).mic,
+        "conditions": f"{trade.conditions:x}",
+    }
+
+
+@click.command()
+@click.argument("ticker")
+@click.option("--interval", type=INTERVAL, default="1m", show_default=True, help="30s, 1m, 4h, 1d ...")
+@click.option("--from", "start", help="From this market time on (2013-10-08, local to the listing venue).")
+@click.option("--to", "end", help="Up to this market time.")
+@click.option("--last", "limit", type=click.IntRange(1, 1_000_000), help="The latest so many candles only.")
+@click.option(
+    "--eligibility",
+    type=click.Choice(list(Eligibility.__members__), case_sensitive=False),
+    default="ALL",
+    show_default=True,
+    help="Which prints count.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Write comma-separated values.")
+@logged_in
+async def chart(
+    spire: Spire,
+    output: Output,
+    ticker: str,
+    interval: int,
+    start: str | None,
+    end: str | None,
+    limit: int | None,
+    eligibility: str,
+    as_csv: bool,
+) -> None:
+    """Show candles of TICKER: each bucket of market time that saw a print, whole."""
+    definitions = await spire.definitions_ready()
+    instrument = definitions.instruments.by_ticker(ticker)
+    zone = definitions.venues.by_mic(instrument.listing_venue).time_zone
+    topic = CandleTopic(
+        instrument_id=instrument.instrument_id, interval=interval, eligibility=Eligibility[eligibility.upper()]
+    )
+    first, last = moment_or_none(start, zone, "--from"), moment_or_none(end, zone, "--to")
+    if last is not None:
+        last = Timestamp(last - 1)
+    await spire.ready("charting_service")
+    found = await spire.charting.candles(topic, first, last, limit=limit)
+    rows = (candle_row(candle) for candle in found.records)
+    if not as_csv:
+        output.table(CANDLE_COLUMNS, rows)
+        return
+    writer = csv.DictWriter(sys.stdout, [column.key for column in CANDLE_COLUMNS], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({column.key: row[column.key] for column in CANDLE_COLUMNS})
+
+
+def candle_row(candle: Any) -> dict[str, Any]:
+    """Return one line of a chart."""
+    has_price = bool(int(candle["present"]) & PRICED)
+    vwap = candle_vwap(candle)
+    row: dict[str, Any] = {"start": format_timestamp(Timestamp(int(candle["start"])))}
+    for name in ("open", "high", "low", "close"):
+        row[name] = format_amount(int(candle[name])) if has_price else None
+    row["volume"] = format_amount(int(candle["volume"]))
+    row["count"] = str(int(candle["count"]))
+    row["vwap"] = None if vwap is None else format_amount(vwap)
+    row["notional"] = str(candle_notional(candle))
+    return row

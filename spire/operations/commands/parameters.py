@@ -1,0 +1,70 @@
+"""Parameters that several subcommands share: amounts, intervals, times."""
+
+import re
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import click
+
+from spire.values.amounts import parse_price, parse_quantity
+from spire.values.time import NANOSECONDS, Timestamp, parse_timestamp, timestamp_of
+
+UNITS: Final = {
+    "s": NANOSECONDS,
+    "m": 60 * NANOSECONDS,
+    "h": 3600 * NANOSECONDS,
+    "d": 86_400 * NANOSECONDS,
+}
+_INTERVAL: Final = re.compile(r"^(\d{1,9})([smhd])$")
+
+
+def parse_interval(text: str) -> int:
+    """Return the nanoseconds of `30s`, `1m`, `4h` or `1d`; raises ValueError otherwise."""
+    match = _INTERVAL.match(text)
+    if match is None or not int(match[1]):
+        raise ValueError(f"{text!r} is no interval: write 30s, 1m, 4h or 1d")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def parse_moment(text: str, zone: str) -> Timestamp:
+    """Return the time of `2013-10-08T13:30:00Z`, or of `2013-10-08`, `2013-10-08T09:30` local to `zone`."""
+    if text.endswith("Z"):
+        return parse_timestamp(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time: write 2013-10-08, 2013-10-08T09:30 or 2013-10-08T13:30:00Z") from None
+    return timestamp_of(moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(zone)))
+
+
+class _Parsed(click.ParamType[Any]):
+    """A parameter that a function of the values floor parses."""
+
+    def __init__(self, name: str, parse: Any) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the parsed value, or fail with what is wrong with it."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+PRICE: Final[click.ParamType[Any]] = _Parsed("price", parse_price)
+QUANTITY: Final[click.ParamType[Any]] = _Parsed("quantity", parse_quantity)
+INTERVAL: Final[click.ParamType[Any]] = _Parsed("interval", parse_interval)
+
+
+def moment_or_none(text: str | None, zone: str, name: str) -> Timestamp | None:
+    """Return the time that an option names; a BadParameter says what is wrong."""
+    if text is None:
+        return None
+    try:
+        return parse_moment(text, zone)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=name) from error
