@@ -22,6 +22,31 @@ ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 Driver = Callable[..., Any]
 
 
+def connect(
+    *, unix_socket: str = "", host: str = "", port: int = 0, connect_timeout: float, **options: Any
+) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
+    """Connect with PyMySQL over a socket of our own: its own leaks when nobody listens. Raises as PyMySQL does."""
+    raw = pymysql.connect(unix_socket=unix_socket or None, host=host or None, port=port, defer_connect=True, **options)
+    if unix_socket:
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            opened.settimeout(connect_timeout)
+            opened.connect(unix_socket)
+        except OSError:
+            opened.close()
+            raise
+    else:
+        opened = socket.create_connection((host, port), connect_timeout)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    try:
+        raw.connect(opened)
+    except BaseException:
+        opened.close()
+        raise
+    return raw
+
+
 @frozen(kw_only=True)
 class ConnectTimeouts:
     """Seconds that opening a connection, one read and one write may take."""
@@ -95,7 +120,7 @@ class Connector:
         *,
         monotonic: Callable[[], float],
         timeouts: ConnectTimeouts | None = None,
-        driver: Driver = pymysql.connect,
+        driver: Driver = connect,
     ) -> None:
         if not addresses:
             raise ValueError("a database needs at least one address")

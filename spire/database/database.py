@@ -123,7 +123,9 @@ class Database:
         self._seconds = metrics.histogram("spire_database_run_seconds", "Time in a transaction.", ["transaction"])
         self._wait_seconds = metrics.histogram("spire_database_wait_seconds", "Time waited for a connection.")
         self._retries = metrics.counter("spire_database_retries", "Transactions run again.", ["transaction"])
-        self._failures = metrics.counter("spire_database_failures", "Transactions that failed.", ["transaction", "error"])
+        self._failures = metrics.counter(
+            "spire_database_failures", "Transactions that failed.", ["transaction", "error"]
+        )
         self._gauge = metrics.gauge("spire_database_calls", "Calls that wait or run now.")
         self._up = metrics.gauge("spire_database_up", "1 while the store can be reached.")
 

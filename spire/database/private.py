@@ -19,6 +19,7 @@ import pymysql
 from pymysql.connections import Connection
 
 from spire.database.address import check_socket_path
+from spire.database.connector import connect
 
 SERVER_NAMES = ("mariadbd", "mysqld")
 SERVER_DIRECTORIES = ("/usr/sbin", "/usr/libexec", "/usr/local/sbin", "/usr/local/libexec", "/usr/local/mysql/bin")
@@ -78,13 +79,13 @@ class PrivateMariaDB:
         """Whether a server answers on the socket."""
         try:
             self.connect().close()
-        except pymysql.MySQLError:
+        except (pymysql.MySQLError, OSError):
             return False
         return True
 
     def connect(self) -> "Connection[pymysql.cursors.Cursor]":
         """Connect as the administrator, which only the owning operating-system user can."""
-        return pymysql.connect(unix_socket=str(self.socket_path), user=_owner(), autocommit=True, connect_timeout=5)
+        return connect(unix_socket=str(self.socket_path), user=_owner(), autocommit=True, connect_timeout=5)
 
     def initialise(self) -> None:
         """Make the data directory with its system tables, unless it is there; a half-made one is made anew."""
