@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from twisted.protocols.amp import CommandLocator
+from twisted.protocols.amp import CommandLocator, IResponderLocator
+from zope.interface import implementer
 
+from spire.marketdata.archive import READ_ALL
 from spire.marketdata.commands import (
     CloseFeedSession,
     FeedHeartbeat,
@@ -13,10 +15,16 @@ from spire.marketdata.commands import (
     PublishBatch,
     TakeSnapshot,
 )
-from spire.marketdata.intake import FeedIntake
+from spire.marketdata.intake import PUBLISH, FeedIntake
 from spire.marketdata.server import MarketDataServer
 from spire.marketdata.values import RecordType
+from spire.runtime.clock import Clock
+from spire.runtime.tasks import Tasks
+from spire.series.responders import SeriesResponders
+from spire.wire.guard import Responders
+from spire.wire.interfaces import IAvatars
 from spire.wire.server_session import Session
+from spire.wire.stream_responders import StreamResponders
 
 
 class FeedResponders(CommandLocator):
@@ -92,3 +100,49 @@ class ClientResponders(CommandLocator):
         """Answer the last records of a trade date."""
         trade, bbo = await self._server.archive.last_records(self._session, instrument, trade_date)
         return {"trade": trade.tobytes(), "bbo": bbo.tobytes()}
+
+
+@implementer(IAvatars)
+class FeedAvatars:
+    """What the sessions of the feeds' port may call."""
+
+    def __init__(self, server: MarketDataServer) -> None:
+        self._server = server
+
+    def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 (nobody may anything before login)
+        """Return an empty table."""
+        return CommandLocator()
+
+    def avatar(self, session: Session) -> IResponderLocator:
+        """Return the feed's commands, for sessions that hold market_data.publish."""
+        session.require(PUBLISH)
+        return FeedResponders(session, self._server.intake)
+
+    def closed(self, session: Session) -> None:
+        """Keep nothing: the intake watches the session itself."""
+
+
+@implementer(IAvatars)
+class ClientAvatars:
+    """What the sessions of the clients' port may call."""
+
+    def __init__(self, server: MarketDataServer, *, clock: Clock, tasks: Tasks) -> None:
+        self._server = server
+        self._clock = clock
+        self._tasks = tasks
+
+    def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 (nobody may anything before login)
+        """Return an empty table."""
+        return CommandLocator()
+
+    def avatar(self, session: Session) -> IResponderLocator:
+        """Return history, streams and snapshots, for sessions that hold market_data.all."""
+        session.require(READ_ALL)
+        return Responders(
+            StreamResponders(session, self._server, clock=self._clock, tasks=self._tasks),
+            SeriesResponders(session, self._server.archive, clock=self._clock, tasks=self._tasks),
+            ClientResponders(session, self._server),
+        )
+
+    def closed(self, session: Session) -> None:
+        """Keep nothing: streams and loads release themselves."""

@@ -7,8 +7,6 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 from twisted.application.service import IService
-from twisted.protocols.amp import CommandLocator, IResponderLocator
-from zope.interface import implementer
 
 from spire.database.journal import Journal
 from spire.database.ordered_writer import MemoryWriters, MemoryWriterStore, OrderedWriter, SqlWriterStore, WriterStore
@@ -16,29 +14,22 @@ from spire.database.transaction import Transaction
 from spire.definitions.client import DefinitionsClient
 from spire.definitions.eligibility import eligibility_array
 from spire.locator.client import LocatorLink
-from spire.marketdata.archive import READ_ALL
 from spire.marketdata.configuration import MarketDataConfiguration
-from spire.marketdata.intake import PUBLISH
 from spire.marketdata.interfaces import IMarketDataStore
 from spire.marketdata.memory import MemoryMarketDataStore
 from spire.marketdata.pipeline import Portion
-from spire.marketdata.responders import ClientResponders, FeedResponders
+from spire.marketdata.responders import ClientAvatars, FeedAvatars
 from spire.marketdata.server import MarketDataServer
 from spire.marketdata.store import MySqlMarketDataStore
 from spire.marketdata.validation import Universe
 from spire.marketdata.values import OPTIONAL
 from spire.series.compilation import record_filter
-from spire.series.responders import SeriesResponders
 from spire.service.container import SpireService
 from spire.service.options import ServerOptions
 from spire.service.parts import Parts
 from spire.service.process import make_process
 from spire.service.room import ServerRoom
-from spire.wire.guard import Responders
-from spire.wire.interfaces import IAvatars
 from spire.wire.publisher import Publisher
-from spire.wire.server_session import Session
-from spire.wire.stream_responders import StreamResponders
 
 SERVICE: Final = "market_data_service"
 FEED_SERVICE: Final = "market_data_feed_service"
@@ -73,51 +64,6 @@ class DefinitionsReference:
     def eligibility(self, conditions: NDArray[np.uint64]) -> NDArray[np.uint16]:
         """Return what prints with these conditions count for, by the consolidated tape's rule."""
         return eligibility_array(self._definitions.eligibility[RULE], conditions)
-
-
-@implementer(IAvatars)
-class ClientAvatars:
-    """What clients may call."""
-
-    def __init__(self, server: MarketDataServer, parts: Parts) -> None:
-        self._server = server
-        self._parts = parts
-
-    def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 (nobody may anything before login)
-        """Return an empty table."""
-        return CommandLocator()
-
-    def avatar(self, session: Session) -> IResponderLocator:
-        """Return history, streams and snapshots, for sessions that hold market_data.all."""
-        session.require(READ_ALL)
-        return Responders(
-            StreamResponders(session, self._server, clock=self._parts.clock, tasks=self._parts.tasks),
-            SeriesResponders(session, self._server.archive, clock=self._parts.clock, tasks=self._parts.tasks),
-            ClientResponders(session, self._server),
-        )
-
-    def closed(self, session: Session) -> None:
-        """Keep nothing."""
-
-
-@implementer(IAvatars)
-class FeedAvatars:
-    """What feeds may call."""
-
-    def __init__(self, server: MarketDataServer) -> None:
-        self._server = server
-
-    def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 (nobody may anything before login)
-        """Return an empty table."""
-        return CommandLocator()
-
-    def avatar(self, session: Session) -> IResponderLocator:
-        """Return the feed's commands, for sessions that hold market_data.publish."""
-        session.require(PUBLISH)
-        return FeedResponders(session, self._server.intake)
-
-    def closed(self, session: Session) -> None:
-        """Keep nothing: the intake watches the session itself."""
 
 
 def make_room(configuration: MarketDataConfiguration, parts: Parts) -> SpireService:
@@ -179,7 +125,7 @@ def make_room(configuration: MarketDataConfiguration, parts: Parts) -> SpireServ
         tasks=parts.tasks,
     )
     room.add("state", server.start, server.stop)
-    room.listen(SERVICE, configuration.server, ClientAvatars(server, parts))
+    room.listen(SERVICE, configuration.server, ClientAvatars(server, clock=parts.clock, tasks=parts.tasks))
     room.listen(FEED_SERVICE, configuration.feed_server, FeedAvatars(server))
     return room.finish()
 
