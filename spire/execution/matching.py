@@ -66,6 +66,7 @@ class WorkingOrder:
     order_id: int
     side: Side
     limit: Price | None
+    quantity: Quantity
     leaves: Quantity
     time_in_force: TimeInForce
     trading_session: TradingSession
@@ -87,6 +88,7 @@ def working(submission: Submission, leaves: Quantity, window_end: Timestamp | No
         order_id=submission.order_id,
         side=submission.side,
         limit=submission.limit_price if submission.type is OrderType.LIMIT else None,
+        quantity=submission.quantity,
         leaves=leaves,
         time_in_force=submission.time_in_force,
         trading_session=submission.trading_session,

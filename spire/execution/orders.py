@@ -76,7 +76,7 @@ class Account:
     sequence: int = 0
     positions: dict[int, Position] = field(factory=dict)
     uses: dict[int, InstrumentUse] = field(factory=dict)
-    live: dict[int, Order] = field(factory=dict)
+    orders: dict[int, Order] = field(factory=dict)
     used: Money = ZERO_MONEY
     _used_by: dict[int, Money] = field(factory=dict)
 
@@ -144,8 +144,8 @@ class Orders:
 
     def of_account(self, trading_account_id: int) -> list[Order]:
         """Return the orders of an account that are live or have just ended, by id."""
-        found = [order for order in self._orders.values() if order.submission.trading_account_id == trading_account_id]
-        return sorted(found, key=lambda order: order.submission.order_id)
+        account = self._accounts.get(trading_account_id)
+        return [] if account is None else [account.orders[order_id] for order_id in sorted(account.orders)]
 
     def used_id(self, trading_account_id: int, client_order_id: str) -> UsedClientOrderId | None:
         """Return what a client order id was used for."""
@@ -217,7 +217,7 @@ class Orders:
         if order is not None:
             order.state = evolve(order.state, leaves=ZERO_QUANTITY)
             self._work(order)
-            self.account(submission.trading_account_id).live.pop(submission.order_id, None)
+            self.account(submission.trading_account_id).orders.pop(submission.order_id, None)
 
     def flag(self, order_id: int, flag: Flag) -> None:
         """Set a flag of a live order, such as a cancel that is pending."""
@@ -229,6 +229,13 @@ class Orders:
         order = self._orders.get(order_id)
         if order is not None and not order.state.is_live:
             del self._orders[order_id]
+            self.account(order.submission.trading_account_id).orders.pop(order_id, None)
+
+    def forget_stored(self, view: OrderView) -> None:
+        """Forget an order whose end the store holds, unless more was said of it since."""
+        order = self._orders.get(view.order_id)
+        if order is not None and order.state.sequence == view.reports:
+            self.forget(view.order_id)
 
     def forget_ids_before(self, business_date: str) -> int:
         """Forget client order ids used before a business date; return how many."""
@@ -271,10 +278,7 @@ class Orders:
         """Let buying power count what the order still works."""
         submission = order.submission
         account = self.account(submission.trading_account_id)
-        if order.state.is_live:
-            account.live[submission.order_id] = order
-        else:
-            account.live.pop(submission.order_id, None)
+        account.orders[submission.order_id] = order
         price = submission.decision.reserved_price or submission.limit_price or ZERO_PRICE
         use = account.use(submission.instrument_id)
         use.side(submission.side).put(submission.order_id, price, order.state.leaves)

@@ -27,6 +27,7 @@ def order(order_id: int, side: Side, size: int, limit: float | None = None, **ch
         "order_id": order_id,
         "side": side,
         "limit": None if limit is None else dollars(limit),
+        "quantity": shares(size),
         "leaves": shares(size),
         "time_in_force": TimeInForce.DAY,
         "trading_session": TradingSession.REGULAR,

@@ -1,0 +1,274 @@
+"""From a decided event to a visible one: journal first, then the topic, then the ordered writer.
+
+Events become visible in the order in which they were appended. When the journal cannot take them, submissions are undone (nobody has
+heard of them), and what was said about orders waits, is numbered again and is tried until the journal takes it.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from spire.database.errors import StoreDown
+from spire.database.journal import Journal, JournalError
+from spire.database.ordered_writer import OrderedWriter
+from spire.execution.interfaces import IExecutionStore
+from spire.execution.orders import Orders
+from spire.execution.values import Activity, Written, activity_topic, is_ended, parse_activity_topic
+from spire.runtime.clock import Clock
+from spire.wire.errors import Unavailable
+from spire.wire.log_topic import LogTopic
+from spire.wire.publisher import Publisher
+from spire.wire.records import Rows
+from spire.wire.topics import HistoryChunk, IHistory
+
+CODEC: Final = Rows(Activity)
+RETRY_SECONDS: Final = 1.0
+PAGE: Final = 200
+
+Callback = Callable[[], object]
+
+
+@define(eq=False)
+class Entry:
+    """One event on its way; `durable`, `committed` and `lost` are called at most once each."""
+
+    written: Written
+    payload: bytes
+    durable: Callback | None = None
+    committed: Callback | None = None
+    lost: Callback | None = None
+
+
+@define(eq=False)
+class Tail:
+    """The visible events of one account that the store does not hold yet, and how far it does."""
+
+    committed: int
+    events: deque[tuple[int, bytes]] = field(factory=deque)
+
+
+@implementer(IHistory)
+class Chronicle:
+    """Takes events to journal, topic and writer, and reads them back."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        writer: OrderedWriter[Written],
+        orders: Orders,
+        store: IExecutionStore,
+        publisher: Publisher,
+        clock: Clock,
+    ) -> None:
+        self._journal = journal
+        self._writer = writer
+        self._orders = orders
+        self._store = store
+        self._publisher = publisher
+        self._clock = clock
+        self._pending: deque[Entry] = deque()
+        self._topics: dict[int, LogTopic] = {}
+        self._tails: dict[int, Tail] = {}
+        self._settled: list[Deferred[None]] = []
+        self.is_stalled = False
+
+    @property
+    def pending(self) -> int:
+        """How many events are not durable yet."""
+        return len(self._pending)
+
+    def restore(self, trading_account_id: int, sequence: int) -> None:
+        """Know how far the store holds an account's events."""
+        self._tails[trading_account_id] = Tail(committed=sequence)
+
+    def replay(self, position: int, written: Written, payload: bytes) -> None:
+        """Take an event that the journal holds already to the writer."""
+        self._visible(position, Entry(written=written, payload=payload))
+
+    def append(
+        self,
+        written: Written,
+        *,
+        durable: Callback | None = None,
+        committed: Callback | None = None,
+        lost: Callback | None = None,
+    ) -> None:
+        """Take an event that has been folded on its way.
+
+        `durable` is called in the turn in which it becomes visible, `committed` when the store holds it, `lost` when a submission
+        could not be made durable and was undone.
+        """
+        payload = CODEC.encode((written.activity,))
+        entry = Entry(written=written, payload=payload, durable=durable, committed=committed, lost=lost)
+        self._pending.append(entry)
+        if not self.is_stalled:
+            self._write(entry)
+
+    async def settled(self) -> None:
+        """Wait until everything that was appended so far is durable; raises Unavailable while the journal is stalled."""
+        if self.is_stalled:
+            raise Unavailable("The journal cannot be written; it is tried again each second.")
+        if self._pending:
+            waiting: Deferred[None] = Deferred()
+            last = self._pending[-1]
+            durable = last.durable
+
+            def tell() -> None:
+                if durable is not None:
+                    durable()
+                waiting.callback(None)
+
+            last.durable = tell
+            await waiting
+
+    def topic(self, trading_account_id: int) -> LogTopic:
+        """Return the topic of an account's activity."""
+        topic = self._topics.get(trading_account_id)
+        if topic is None:
+            topic = self._topics[trading_account_id] = self._publisher.log(
+                activity_topic(trading_account_id),
+                epoch=self._orders.epoch,
+                through=self._visible_through(trading_account_id),
+                codec=CODEC,
+                history=self,
+            )
+        return topic
+
+    # Reading back
+
+    async def earliest(self, topic: str) -> int:  # noqa: ARG002 - everything is kept
+        """Return 0: no event is ever dropped."""
+        return 0
+
+    async def load(self, topic: str, after: int, through: int) -> AsyncIterator[HistoryChunk]:
+        """Yield an account's events: from the store as far as it holds them, then from memory."""
+        account = parse_activity_topic(topic)
+        tail = self._tail(account)
+        committed = min(through, tail.committed)
+        waiting = [event for event in tail.events if after < event[0] <= through]
+        while after < committed:
+            try:
+                events = await self._store.activity(account, self._orders.epoch, after, committed, PAGE)
+            except StoreDown as error:
+                raise Unavailable("The history of activity cannot be read now; try again later.") from error
+            if not events:
+                break
+            last = events[-1].sequence
+            yield HistoryChunk(payload=CODEC.encode(events), count=len(events), after=after, through=last)
+            after = last
+        if waiting:
+            payload = b"".join(encoded for _, encoded in waiting)
+            yield HistoryChunk(payload=payload, count=len(waiting), after=after, through=waiting[-1][0])
+
+    # On the way
+
+    def _write(self, entry: Entry) -> None:
+        try:
+            durable = self._journal.append(entry.payload)
+        except JournalError as error:
+            self._fail(Failure(error), entry)
+            return
+        durable.addCallbacks(self._durable, self._fail, callbackArgs=(entry,), errbackArgs=(entry,))
+        durable.addErrback(self._broken)
+
+    def _durable(self, position: int, entry: Entry) -> None:
+        first = self._pending.popleft()
+        assert first is entry
+        self._visible(position, entry)
+        if entry.durable is not None:
+            entry.durable()
+
+    def _visible(self, position: int, entry: Entry) -> None:
+        activity = entry.written.activity
+        tail = self._tail(activity.trading_account_id)
+        topic = self.topic(activity.trading_account_id)
+        tail.events.append((activity.sequence, entry.payload))
+        topic.publish(entry.payload, 1, activity.sequence)
+        stored = self._writer.add(entry.written, position=position)
+        stored.addCallbacks(lambda _: self._committed(entry), lambda _: None)
+        stored.addErrback(self._broken)
+
+    def _committed(self, entry: Entry) -> None:
+        written = entry.written
+        activity = written.activity
+        tail = self._tail(activity.trading_account_id)
+        tail.committed = activity.sequence
+        while tail.events and tail.events[0][0] <= activity.sequence:
+            tail.events.popleft()
+        if entry.committed is not None:
+            entry.committed()
+        if written.order is not None and is_ended(written.order):
+            self._orders.forget_stored(written.order)
+
+    def _broken(self, failure: Failure) -> None:
+        self._log.failure("an event could not be carried on", failure=failure)
+
+    # When the journal fails
+
+    def _fail(self, failure: Failure, _entry: Entry) -> None:
+        """Stop writing; all that was under way fails in this turn, and is sorted out in the next."""
+        failure.trap(JournalError)
+        if not self.is_stalled:
+            self.is_stalled = True
+            self._log.critical("the journal takes nothing: {error}", error=str(failure.value))
+            self._clock.later(0, self._sort_out)
+
+    def _sort_out(self) -> None:
+        """Undo submissions, number the rest again, and try it after a while."""
+        undone = {
+            entry.written.activity.order_id for entry in self._pending if entry.written.activity.submission is not None
+        }
+        lost = [entry for entry in self._pending if entry.written.activity.order_id in undone]
+        kept = [entry for entry in self._pending if entry.written.activity.order_id not in undone]
+        accounts = {entry.written.activity.trading_account_id for entry in self._pending}
+        self._pending = deque(kept)
+        for entry in lost:
+            if entry.written.activity.submission is not None:
+                self._orders.withdraw(entry.written.activity)
+        for number in accounts:
+            self._orders.account(number).sequence = self._visible_through(number)
+        for entry in kept:
+            account = self._orders.account(entry.written.activity.trading_account_id)
+            account.sequence += 1
+            entry.written = _numbered(entry.written, account.sequence)
+            entry.payload = CODEC.encode((entry.written.activity,))
+        for entry in lost:
+            if entry.lost is not None:
+                entry.lost()
+        self._clock.later(RETRY_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self.is_stalled = False
+        for entry in tuple(self._pending):
+            if self.is_stalled:
+                break
+            self._write(entry)
+
+    def _visible_through(self, trading_account_id: int) -> int:
+        tail = self._tail(trading_account_id)
+        return tail.events[-1][0] if tail.events else tail.committed
+
+    def _tail(self, trading_account_id: int) -> Tail:
+        tail = self._tails.get(trading_account_id)
+        if tail is None:
+            tail = self._tails[trading_account_id] = Tail(committed=0)
+        return tail
+
+
+def _numbered(written: Written, sequence: int) -> Written:
+    """Return what an event writes under another sequence."""
+    position = written.position
+    return evolve(
+        written,
+        activity=evolve(written.activity, sequence=sequence),
+        position=None if position is None else evolve(position, sequence=sequence),
+    )
