@@ -111,7 +111,8 @@ class LocatorLogin:
         self._tell()
 
     async def logout(self) -> None:
-        """End the login session, if a Locator can be told."""
+        """End the login session, if a Locator can be told; nothing logs in again by itself after it."""
+        self._password = None
         one, self._connected = self._connected, None
         self._stop_timer()
         if one is not None and self.login_session:

@@ -136,7 +136,9 @@ class LocatorTestCase(SynchronousTestCase):
 
     def kill_locator(self) -> None:
         """Let the Locator vanish, as a killed process does: no goodbye, nothing saved."""
-        self.network._ports.clear()
+        for address, port in list(self.network._ports.items()):
+            if port.service == "service_locator":
+                del self.network._ports[address]
         self.network.drop("service_locator")
         self.pump()
 
