@@ -92,12 +92,8 @@ class Instance:
         May be run again at any time: files that stand are kept, tables are brought up to date. `settings` are those of a
         new instance; for one that exists, OperationError if they differ from its own.
         """
-        settings = self._agree(settings)
-        self._make_directories()
-        made = self._make_secrets(settings)
-        self._make_certificates(settings)
-        for name in KINDS:
-            self._make_configuration(name, settings)
+        made = self.make_files(settings)
+        settings = self.settings
         was_running = self.database.is_running
         self.start_database()
         try:
@@ -107,6 +103,16 @@ class Instance:
             if not was_running:
                 self.database.stop()
         self._make_configuration("client", settings)  # the last: it says that the rest is done
+        return made
+
+    def make_files(self, settings: InstanceSettings | None = None) -> list[NewPassword]:
+        """Make the part of `set_up` that needs no database; what every server reads is there after it."""
+        settings = self._agree(settings)
+        self._make_directories()
+        made = self._make_secrets(settings)
+        self._make_certificates(settings)
+        for name in KINDS:
+            self._make_configuration(name, settings)
         return made
 
     def _agree(self, settings: InstanceSettings | None) -> InstanceSettings:

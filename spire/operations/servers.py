@@ -10,13 +10,14 @@ DATABASE_USER = "spire_servers"
 class ServerKind:
     """One kind of process.
 
-    `name` names its configuration, log and readiness file; `ports` are those of a port offset of 0, by service name.
+    `name` names its configuration, log and readiness file; `tap` is its name in twistd, `module` what that loads; `ports` are those of a port offset of 0, by service name.
     `package` holds the migrations of the tables that begin with `tables`, if it has any; what `account` may do stands in
     `spire.locator.bootstrap`.
     """
 
     name: str
     tap: str
+    module: str
     account: str | None
     ports: dict[str, int]
     package: str | None = None
@@ -32,6 +33,7 @@ SERVERS = (
     ServerKind(
         name="service-locator",
         tap="spire-service-locator",
+        module="spire.locator.tap",
         account=None,
         ports={"service_locator": 20000},
         package="spire.locator",
@@ -40,6 +42,7 @@ SERVERS = (
     ServerKind(
         name="uid",
         tap="spire-uid",
+        module="spire.uid.tap",
         account="uid_service",
         ports={"uid_service": 20900},
         package="spire.uid",
@@ -48,6 +51,7 @@ SERVERS = (
     ServerKind(
         name="definitions",
         tap="spire-definitions",
+        module="spire.definitions.tap",
         account="definitions_service",
         ports={"definitions_service": 20200},
         package="spire.definitions",
@@ -56,6 +60,7 @@ SERVERS = (
     ServerKind(
         name="market-data",
         tap="spire-market-data",
+        module="spire.marketdata.tap",
         account="market_data_service",
         ports={"market_data_service": 20300, "market_data_feed_service": 20400},
         package="spire.marketdata",
@@ -64,12 +69,14 @@ SERVERS = (
     ServerKind(
         name="charting",
         tap="spire-charting",
+        module="spire.charting.tap",
         account="charting_service",
         ports={"charting_service": 21400},
     ),
     ServerKind(
         name="order-execution",
         tap="spire-order-execution",
+        module="spire.execution.tap",
         account="order_execution_service",
         ports={"order_execution_service": 20700},
         package="spire.execution",
@@ -81,12 +88,14 @@ FEEDS = (
     ServerKind(
         name="simulation-feed",
         tap="spire-simulation-feed",
+        module="spire.feeds.simulation_tap",
         account="simulation_feed",
         ports={},
     ),
     ServerKind(
         name="replay-feed",
         tap="spire-replay-feed",
+        module="spire.feeds.replay_tap",
         account="replay_feed",
         ports={},
     ),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from zope.interface import Attribute
 
 from spire.wire.interfaces import IAddresses, ITicketVerifier
+from spire.wire.server_session import ServerFactory
 
 
 class ILocator(ITicketVerifier, IAddresses):
@@ -25,6 +26,9 @@ class ILocator(ITicketVerifier, IAddresses):
 
     async def when_ready(timeout_seconds: float | None = None) -> None:
         """Wait until the Locator's topics are here; Unavailable after `timeout_seconds`."""
+
+    def guard(factory: ServerFactory) -> None:
+        """Close sessions of `factory` as soon as their login ends or their account loses rights."""
 
     async def register(service: str, addresses: tuple[str, ...], properties: Mapping[str, str]) -> None:
         """Offer a service under this process's account, and again after every reconnect; Forbidden without the right."""

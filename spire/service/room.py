@@ -148,6 +148,8 @@ class ServerRoom:
         async def start() -> None:
             factory = self.make_factory(service, avatars, **factory_options)
             self.factories[service] = factory
+            if self.locator is not None:
+                self.locator.guard(factory)
             self._ports.append(await self.parts.listener.listen(section.interface, service, factory))
 
         async def stop() -> None:

@@ -1,0 +1,128 @@
+"""The platform in one process: every room as its tap puts it together, on memory stores, one network and one clock."""
+
+import random
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.python.failure import Failure
+
+from spire.locator.bootstrap import setup_directory
+from spire.locator.memory import MemoryLocatorStore
+from spire.locator.passwords import HashCost, PasswordHashes
+from spire.operations.instance import Instance
+from spire.operations.prepare import directory_setup
+from spire.operations.servers import kind_of
+from spire.operations.settings import InstanceSettings
+from spire.runtime.metrics import Metrics
+from spire.runtime.tasks import Tasks
+from spire.service.configuration import load
+from spire.service.container import SpireService
+from spire.service.parts import Parts
+from spire.testing.clock import OPENING, ManualClock
+from spire.testing.network import MemoryNetwork
+from spire.values.time import Timestamp
+
+R = TypeVar("R")
+
+TURN_SECONDS = 0.01
+# The weakest hash that argon2id knows: tests log in often, and guard nothing.
+CHEAP = HashCost(iterations=1, memory_kib=64, lanes=1)
+
+
+class Platform:
+    """Rooms by name ("uid", "market-data"), made from the same configuration files as a real instance at `home`.
+
+    Nothing happens by itself: time passes in `run`, `advance` and `start`. A room that is stopped and started again has
+    lost what its memory store held, but for the Locator, whose store is kept.
+    """
+
+    def __init__(self, home: Path, *, start: Timestamp = OPENING, seed: int = 1) -> None:
+        self.clock = ManualClock(start)
+        self.network = MemoryNetwork(self.clock)
+        self.instance = Instance(home)
+        self.instance.make_files(InstanceSettings())
+        self.rooms: dict[str, SpireService] = {}
+        self._random = random.Random(seed)  # noqa: S311 - tests repeat
+        self._directory_store = MemoryLocatorStore()
+
+    def parts(self) -> Parts:
+        """Return the parts of one more room or client; it counts and runs its tasks apart from the others."""
+        metrics = Metrics()
+        return Parts(
+            clock=self.clock,
+            tasks=Tasks(self.clock, metrics),
+            metrics=metrics,
+            connector=self.network,
+            listener=self.network,
+            run_in_thread=run_in_place,
+            random_bytes=self._random.randbytes,
+            open_database=lambda _: None,
+        )
+
+    def configuration(self, name: str) -> Any:
+        """Return the configuration of a room, from its file in the instance."""
+        tap = import_module(kind_of(name).module)
+        return load(self.instance.layout.configuration(name), tap.Options.configuration_type)
+
+    def start(self, *names: str, seconds: float = 60.0) -> None:
+        """Make and start rooms in this order; raises what a start raised, or TimeoutError."""
+        for name in names:
+            tap = import_module(kind_of(name).module)
+            options: dict[str, Any] = {}
+            if name == "service-locator":
+                options["store"] = self._directory_store
+                self.run(self._set_up_directory())
+            room: SpireService = tap.make_room(self.configuration(name), self.parts(), **options)
+            self.rooms[name] = room
+            self.run(room.start(), seconds)
+
+    def stop(self, *names: str, seconds: float = 60.0) -> None:
+        """Stop these rooms, or all, the last started first."""
+        for name in reversed(names or tuple(self.rooms)):
+            self.run(self.rooms.pop(name).stop(), seconds)
+
+    def run(self, work: Awaitable[R], seconds: float = 60.0) -> R:
+        """Let time pass until `work` is done, and return its result; TimeoutError after `seconds` of the clock."""
+        done: Deferred[R] = Deferred.fromCoroutine(_awaited(work))
+        outcome: list[Any] = []
+        done.addBoth(outcome.append)
+        deadline = self.clock.monotonic() + seconds
+        while not outcome:
+            if self.clock.monotonic() >= deadline:
+                done.addErrback(lambda _: None)
+                raise TimeoutError(f"nothing came of it within {seconds} s: {self.states()}")
+            self.clock.advance(TURN_SECONDS)
+        if isinstance(outcome[0], Failure):
+            outcome[0].raiseException()
+        result: R = outcome[0]
+        return result
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.advance(seconds)
+
+    def states(self) -> dict[str, str]:
+        """Return how each room is, with its reasons."""
+        return {
+            name: "; ".join((str(room.readiness.state), *room.readiness.reasons.values()))
+            for name, room in self.rooms.items()
+        }
+
+    async def _set_up_directory(self) -> None:
+        hashes = PasswordHashes(run_in_place, cost=CHEAP)
+        setup = directory_setup(self.instance.layout, self.instance.settings)
+        await setup_directory(
+            self._directory_store, hashes, setup, now=self.clock.now(), random_bytes=self._random.randbytes
+        )
+
+
+def run_in_place(function: Callable[..., R], /, *arguments: Any) -> Deferred[R]:
+    """Stand in for a thread: run at once, in this turn."""
+    return maybeDeferred(function, *arguments)
+
+
+async def _awaited(work: Awaitable[R]) -> R:
+    return await work
