@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -15,7 +17,6 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStrea
 from twisted.internet.ssl import (
     Certificate,
     CertificateOptions,
-    KeyPair,
     TLSVersion,
     optionsForClientTLS,
     trustRootFromCertificates,
@@ -66,14 +67,15 @@ class TlsListener:
 
     def __init__(self, certificate_pem: str | bytes, key_pem: str | bytes, reactor: Any = None) -> None:
         certificates = _certificates(_bytes(certificate_pem))
-        first, *chain = (Certificate.loadPEM(part) for part in certificates)
+        first, *chain = (load_pem_x509_certificate(part) for part in certificates)
         self._names = names_in(certificates[0])
-        self._options = CertificateOptions(
-            privateKey=KeyPair.load(_bytes(key_pem), 1).original,
-            certificate=first.original,
-            extraCertChain=[one.original for one in chain],
-            raiseMinimumTo=TLSVersion.TLSv1_3,
-        )
+        # pyOpenSSL wants cryptography's objects and has deprecated its own, which Twisted's annotations still name.
+        material: dict[str, Any] = {
+            "privateKey": load_pem_private_key(_bytes(key_pem), password=None),
+            "certificate": first,
+            "extraCertChain": chain,
+        }
+        self._options = CertificateOptions(**material, raiseMinimumTo=TLSVersion.TLSv1_3)
         self._options.getContext()  # a key that does not fit fails here, not at the first handshake
         self._reactor = _the_reactor() if reactor is None else reactor
 
