@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -20,7 +21,7 @@ from spire.locator.logins import Claimant, Issued, Logins
 from spire.locator.passwords import PasswordHashes, PasswordPolicy
 from spire.locator.queries import Queries
 from spire.locator.registry import in_order_of_load
-from spire.locator.sessions import DISABLED, PASSWORD_CHANGED, REVOCATION_SECONDS
+from spire.locator.sessions import DISABLED, EXPIRED, PASSWORD_CHANGED, REVOCATION_SECONDS
 from spire.locator.values import (
     AccountKind,
     Change,
@@ -52,6 +53,9 @@ OVERLAP_SECONDS = 30
 
 KEPT_SECONDS = 90 * 24 * 3600
 """How long the rows of ended login sessions are kept."""
+
+FAILURES_KEPT_SECONDS = 3600
+"""How long failure counts are kept; the back-off forgets them earlier."""
 
 ADDRESSES = 16
 
@@ -145,18 +149,24 @@ class LocatorService:
             return
 
     async def keep_house(self) -> None:
-        """End idle sessions, and save which sessions were used."""
-        now = self._clock.now()
-        ended = {revocation.login_session: now for revocation in self.live.expire(now)}
+        """End idle sessions, and save which sessions were used; a store that is away changes nothing."""
         await self.logins.save()
-        if ended:
-            with store_errors():
-                await self._store.end_sessions(ended, "idle")
+        now = self._clock.now()
+        try:
+            for key in self.live.sessions.idle(now):
+                found = await self._store.find_session(key)
+                if found is not None:
+                    self.live.revoke([self.live.sessions.add(found)])
+            ended = {revocation.login_session: now for revocation in self.live.expire(now)}
+            if ended:
+                await self._store.end_sessions(ended, EXPIRED)
+        except StoreDown:
+            return
 
     async def _forget(self) -> None:
         now = self._clock.now()
-        with store_errors():
-            await self._store.forget_before(_before(now, KEPT_SECONDS), _before(now, KEPT_SECONDS))
+        with suppress(StoreDown):
+            await self._store.forget_before(_before(now, KEPT_SECONDS), _before(now, FAILURES_KEPT_SECONDS))
 
     # Login
 

@@ -46,7 +46,9 @@ class LoginSessions:
         if known is not None:
             return None
         if session.ended is None:
-            self._open[session.login_session] = session
+            here = self._open.get(session.login_session)
+            last_used = session.last_used if here is None else max(session.last_used, here.last_used)
+            self._open[session.login_session] = evolve(session, last_used=last_used)
             return None
         return self._revoke(session, session.ended, session.end_reason or EXPIRED)
 
@@ -87,6 +89,10 @@ class LoginSessions:
         """End a session; return its revocation, or None when it was not open."""
         session = self._open.get(login_session)
         return None if session is None else self._revoke(session, now, reason)
+
+    def idle(self, now: Timestamp) -> list[str]:
+        """Return the sessions that seem idle here; another Locator may have renewed them."""
+        return [key for key, session in self._open.items() if self.is_idle(session, now)]
 
     def expire(self, now: Timestamp) -> tuple[list[Revocation], list[str]]:
         """End idle sessions and drop old revocations; return the new revocations and the ids of the dropped ones."""

@@ -341,6 +341,16 @@ class RestartTests(LinkTestCase):
         self.pump(5.0)
         self.assertEqual([s for s in factory.sessions if s.is_authenticated], [])
 
+    def test_a_session_that_is_used_at_another_locator_is_not_idle(self) -> None:
+        """The first Locator asks the store before it ends what it has not seen for twelve hours."""
+        link = self.link(TRADER)
+        self.start_locator(SECOND)
+        self.wait(link.stop())
+        there = self.link(link.login.cached, (SECOND,))
+        self.pump(13 * 3_600.0)
+        self.assertTrue(there.is_ready)
+        self.assertIsNone(self.wait(self.store.find_session(there.login.login_session)).ended)
+
     def test_both_write_at_the_same_time(self) -> None:
         """The slower one checks again: both changes stand, or the second is a CONFLICT."""
         self.start_locator(SECOND)

@@ -90,3 +90,10 @@ class LoginSessionsTests(SynchronousTestCase):
         self.sessions.end("s1", after(5), "logged out")
         self.sessions.add(SESSION)
         self.assertIsNone(self.sessions.get("s1", after(5)))
+
+    def test_a_renewal_at_another_locator_counts(self) -> None:
+        """What seems idle here is not, once the store has told when it was used last; an older time changes nothing."""
+        self.assertEqual(self.sessions.idle(after(IDLE_SECONDS)), ["s1"])
+        for seconds in (IDLE_SECONDS - 5, 5):
+            self.sessions.add(evolve(SESSION, last_used=after(seconds)))
+        self.assertEqual(self.sessions.idle(after(IDLE_SECONDS)), [])

@@ -21,7 +21,7 @@ CREATE TABLE locator_edges (
 
 CREATE TABLE locator_accounts (
     account_id BIGINT NOT NULL PRIMARY KEY,
-    login_name VARCHAR(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    login_name VARCHAR(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     kind TINYINT NOT NULL,
     password_hash VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NULL,
     registered BIGINT NOT NULL,
