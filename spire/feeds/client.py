@@ -91,6 +91,11 @@ class FeedClient:
         session.on_state(self._state_changed)
 
     @property
+    def connection(self) -> ClientSession:
+        """The client session with the feed service."""
+        return self._session
+
+    @property
     def accepted(self) -> int:
         """The last position that the server said is durable."""
         return self._accepted
