@@ -229,6 +229,7 @@ class Instance:
 
     def start_database(self) -> None:
         """Start the private database, and make it first if it is not there."""
+        _ = self.settings  # nothing is made where there is no instance
         self.database.initialise()
         if not self.database.is_running:
             self.database.start()

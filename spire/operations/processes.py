@@ -42,6 +42,8 @@ class Condition(StrEnum):
     STOPPED = "stopped"
 
 
+# Those of this very process: a child that ended stays in the table of processes until its parent looks.
+_CHILDREN: dict[int, "subprocess.Popen[bytes]"] = {}
 _CONDITIONS = {str(condition): condition for condition in Condition}
 
 
@@ -69,7 +71,6 @@ class ServerProcess:
         self.name = kind.name
         self._layout = layout
         self._sleep = sleep
-        self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -96,7 +97,7 @@ class ServerProcess:
         self._layout.ready(self.name).unlink(missing_ok=True)
         self._layout.logs.mkdir(parents=True, exist_ok=True)
         with self._layout.output(self.name).open("ab") as output:
-            self._child = subprocess.Popen(
+            child = subprocess.Popen(
                 self.command,
                 env=_environment(),
                 cwd=self._layout.home,
@@ -105,7 +106,8 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._record(self._child.pid)
+        _CHILDREN[child.pid] = child
+        self._record(child.pid)
 
     def await_ready(self, timeout_seconds: float = READY_SECONDS) -> None:
         """Wait until it is ready; OperationError says why it is not."""
@@ -171,6 +173,9 @@ class ServerProcess:
             if time.monotonic() >= deadline:
                 return False
             self._sleep(POLL_SECONDS)
+        child = _CHILDREN.pop(pid or 0, None)
+        if child is not None:
+            child.wait()
         self._layout.pid(self.name).unlink(missing_ok=True)
         return True
 
@@ -180,13 +185,15 @@ class ServerProcess:
         self._layout.pid(self.name).write_text(text, encoding="utf-8")
 
     def _recorded(self) -> tuple[int, str] | None:
-        if self._child is not None:
-            self._child.poll()  # a child that ended is a zombie until its parent looks
         try:
             record = json.loads(self._layout.pid(self.name).read_text(encoding="utf-8"))
-            return record["pid"], record["birth"]
+            pid, birth = record["pid"], record["birth"]
         except (OSError, ValueError, KeyError):
             return None
+        child = _CHILDREN.get(pid)
+        if child is not None and child.poll() is not None:
+            del _CHILDREN[pid]
+        return pid, birth
 
     def _started(self) -> str:
         try:

@@ -99,6 +99,7 @@ class SetUpTests(SynchronousTestCase):
         instance = Instance(Path(self.mktemp()))
         error = self.assertRaises(OperationError, instance.start)
         self.assertIn("run bin/quickstart", str(error))
+        self.assertFalse(instance.home.exists())
 
 
 @cache
@@ -143,7 +144,7 @@ class InstanceTests(SynchronousTestCase):
 
     def test_other_settings_are_refused(self) -> None:
         """An instance does not move by being set up."""
-        error = self.assertRaises(OperationError, self.instance.set_up, InstanceSettings(port_offset=OFFSET + 1))
+        error = self.assertRaises(OperationError, self.instance.make_files, InstanceSettings(port_offset=OFFSET + 1))
         self.assertIn("other settings", str(error))
 
     def test_a_changed_configuration_survives_set_up(self) -> None:
@@ -151,7 +152,7 @@ class InstanceTests(SynchronousTestCase):
         file = self.instance.layout.configuration("charting")
         text = file.read_text() + "# edited\n"
         file.write_text(text)
-        self.instance.set_up()
+        self.instance.make_files()
         self.assertEqual(file.read_text(), text)
 
     def test_a_server_starts_is_checked_and_stops(self) -> None:
