@@ -31,7 +31,10 @@ from spire.locator.values import (
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound
 
 CAPABILITY_LIMIT = 100
-"""Characters in the name of a capability."""
+"""Characters in the name of a capability; an account has as many at most."""
+
+GRANT_LIMIT = 1_000
+"""Grants on one entry: an entry travels whole in one message."""
 
 
 def check_name(name: str) -> str:
@@ -161,6 +164,8 @@ def grant(directory: Directory, actor: int, account_id: int, entry_id: int, righ
     others = [held for held in entry.grants if held.account_id != account_id]
     if rights:
         others.append(Grant(account_id=account_id, rights=int(rights)))
+    if len(others) > GRANT_LIMIT:
+        raise Conflict(f"{entry.name} carries {GRANT_LIMIT} grants already; grant on a directory above or beneath it.")
     changed = evolve(entry, grants=tuple(sorted(others, key=lambda held: held.account_id)))
     if entry_id == ROOT_ID and not _root_administrators(directory, changed):
         raise Conflict("Nobody would hold ADMINISTRATE on the root; grant it to somebody else first.")
@@ -176,6 +181,8 @@ def set_capabilities(directory: Directory, actor: int, account_id: int, capabili
         raise Forbidden("Only an administrator gives capabilities.", role=ADMINISTRATOR)
     account = _account(directory.require(actor, Right.ADMINISTRATE, account_id))
     wanted = tuple(sorted(set(capabilities)))
+    if len(wanted) > CAPABILITY_LIMIT:
+        raise Invalid(f"An account has at most {CAPABILITY_LIMIT} capabilities.", argument="capabilities")
     for capability in wanted:
         if not 0 < len(capability) <= CAPABILITY_LIMIT or not all("!" <= letter <= "~" for letter in capability):
             raise Invalid(

@@ -286,6 +286,19 @@ class GrantingTests(SynchronousTestCase):
         change = changes.set_capabilities(self.directory, ADA, UID, ["b", "a", "b"])
         self.assertEqual(change.put[0].capabilities, ("a", "b"))
 
+    def test_an_entry_carries_a_thousand_grants_at_most(self) -> None:
+        """It has to fit a message; replacing one of them is possible."""
+        grants = tuple(held(1_000 + number, Right.VIEW) for number in range(1_000))
+        self.directory.put(evolve(self.directory.entry(BOOK), grants=grants))
+        self.assertRaises(Conflict, changes.grant, self.directory, ADA, TESS, BOOK, Right.VIEW)
+        self.directory.put(account(1_000, "first", TRADERS))
+        self.assertFalse(changes.grant(self.directory, ADA, 1_000, BOOK, Right.TRADE).is_empty)
+
+    def test_an_account_has_a_hundred_capabilities_at_most(self) -> None:
+        """More is INVALID."""
+        many = [f"c{number}" for number in range(101)]
+        self.assertRaises(Invalid, changes.set_capabilities, self.directory, ADA, UID, many)
+
     def test_capabilities_have_plain_names(self) -> None:
         """A blank or an empty name is INVALID."""
         for name in ("", "a b", "ü", "x" * 101):

@@ -1,0 +1,1 @@
+The Service Locator keeps accounts, trading accounts and directories with inherited rights, logs people and services in, signs tickets that work while it is away, withdraws rights live, and tells where services are.
