@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+Reason = str | Callable[[], str]
+
 
 class State(StrEnum):
     """What a server says of itself.
@@ -27,7 +29,7 @@ class Readiness:
     def __init__(self) -> None:
         self._latched = False
         self._ending: State | None = None
-        self._reasons: dict[str, str] = {}
+        self._reasons: dict[str, Reason] = {}
         self._observers: list[Callable[[], None]] = []
         self.step = ""
 
@@ -43,7 +45,7 @@ class Readiness:
     @property
     def reasons(self) -> Mapping[str, str]:
         """Why it is not ready, or not whole: key to sentence."""
-        return dict(self._reasons)
+        return {key: reason if isinstance(reason, str) else reason() for key, reason in self._reasons.items()}
 
     def observe(self, callback: Callable[[], None]) -> None:
         """Call back after every change."""
@@ -54,8 +56,8 @@ class Readiness:
         self.step = step
         self._changed()
 
-    def because(self, key: str, reason: str) -> None:
-        """Give a reason: for not being ready yet, or for being degraded."""
+    def because(self, key: str, reason: Reason) -> None:
+        """Give a reason: for not being ready yet, or for being degraded; a function is asked whenever somebody looks."""
         if self._reasons.get(key) != reason:
             self._reasons[key] = reason
             self._changed()

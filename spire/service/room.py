@@ -13,7 +13,7 @@ from spire.database.migrations import check, load_steps
 from spire.service.container import Child, SpireService, Step
 from spire.service.interfaces import ILocator
 from spire.service.parts import Parts
-from spire.service.readiness import Readiness
+from spire.service.readiness import Readiness, Reason
 from spire.service.sections import DatabaseSection, ListenSection, ServerConfiguration
 from spire.wire.client_session import ClientSession
 from spire.wire.errors import Unavailable
@@ -99,7 +99,7 @@ class ServerRoom:
 
         async def start() -> None:
             locator.start()
-            await self._wait("service_locator", locator.when_ready)
+            await self._wait("service_locator", locator.when_ready, "waits for service_locator")
 
         self.add("service_locator", start, locator.stop)
 
@@ -120,7 +120,11 @@ class ServerRoom:
             metrics=self.parts.metrics,
             account=service if account is None else account,
         )
-        session.on_state(self._follow(service))
+
+        def trouble() -> str:
+            return f"{service}: {session.reason or session.state.value}"
+
+        session.on_state(self._follow(service, trouble))
         self._upstreams.append(session)
 
         async def start() -> None:
@@ -128,7 +132,7 @@ class ServerRoom:
                 self._are_upstreams_started = True
                 for each in self._upstreams:
                     each.start()
-            await self._wait(service, session.when_ready)
+            await self._wait(service, session.when_ready, trouble)
 
         self.add(service, start, session.stop)
         return session
@@ -219,8 +223,8 @@ class ServerRoom:
             if stopping is not None:
                 await stopping
 
-    async def _wait(self, key: str, when_ready: Callable[..., Any]) -> None:
-        self.readiness.because(key, f"waits for {key}")
+    async def _wait(self, key: str, when_ready: Callable[..., Any], reason: Reason) -> None:
+        self.readiness.because(key, reason)
         await when_ready()
         self.readiness.clear(key)
 
@@ -239,11 +243,11 @@ class ServerRoom:
                 self.readiness.clear(key)
                 return
 
-    def _follow(self, key: str) -> Callable[[bool], None]:
+    def _follow(self, key: str, reason: Reason = "") -> Callable[[bool], None]:
         def changed(is_ready: bool) -> None:
             if is_ready:
                 self.readiness.clear(key)
             else:
-                self.readiness.because(key, f"{key} is away")
+                self.readiness.because(key, reason or f"{key} is away")
 
         return changed
