@@ -104,10 +104,10 @@ class ReplayFeed:
     async def start(self) -> int:
         """Open the feed session and begin; returns the position that the server had accepted already."""
         self._stop_progress = self._tasks.every("replay progress", PROGRESS_SECONDS, self._tell)
-        self._sent = await self._feed.start(keeps_book=True)
+        began = self._sent = await self._feed.start(keeps_book=True)
         self._is_started = True
         self._running = self._tasks.spawn(f"replay {self.terms.name}", self._run())
-        return self._sent
+        return began
 
     def pause(self) -> None:
         """Send nothing more; the session stays open."""
@@ -145,7 +145,7 @@ class ReplayFeed:
         """Stop sending; the session stays unfinished on the server unless the replay was done."""
         self._stop_progress()
         running, self._running = self._running, None
-        if running is not None:
+        if running is not None and not self.done.called:
             running.cancel()
             await running
         await self._feed.stop()

@@ -29,19 +29,19 @@ QUOTE_COLUMNS = (
     Column("ask", "Ask", numeric=True),
     Column("ask_size", "Ask size", numeric=True),
     Column("last", "Last", numeric=True),
-    Column("market_time", "Market time"),
+    Column("market_time", "Market time (UTC)", is_time=True),
     Column("stale", "Stale"),
 )
 TRADE_COLUMNS = (
     Column("sequence", "Sequence", numeric=True),
-    Column("market_time", "Market time"),
+    Column("market_time", "Market time (UTC)", is_time=True),
     Column("price", "Price", numeric=True),
     Column("size", "Size", numeric=True),
     Column("venue", "Venue"),
     Column("conditions", "Conditions"),
 )
 CANDLE_COLUMNS = (
-    Column("start", "Start"),
+    Column("start", "Start (UTC)", is_time=True),
     Column("open", "Open", numeric=True),
     Column("high", "High", numeric=True),
     Column("low", "Low", numeric=True),

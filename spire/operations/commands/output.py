@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 from attrs import frozen
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -27,11 +28,12 @@ ADVICE: Final = {
 
 @frozen
 class Column:
-    """One column: its key in JSON, its heading, and whether it holds numbers."""
+    """One column: its key in JSON, its heading, whether it holds numbers, or times, which a table shows to the millisecond."""
 
     key: str
     heading: str
     numeric: bool = False
+    is_time: bool = False
 
 
 class Output:
@@ -51,12 +53,12 @@ class Output:
             for row in rows:
                 self.line(row)
             return
-        table = Table(title=title, title_justify="left", header_style="bold")
+        table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
         for column in columns:
-            table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=column.numeric)
+            table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=True)
         count = 0
         for row in rows:
-            table.add_row(*(escape(_shown(row.get(column.key))) for column in columns))
+            table.add_row(*(escape(_cell(row.get(column.key), column)) for column in columns))
             count += 1
         if count:
             self.console.print(table)
@@ -88,6 +90,18 @@ class Output:
             self.errors.print(f"  {escape(name)}: {escape(value)}", highlight=False)
         if advice:
             self.errors.print(f"  {escape(advice)}", highlight=False)
+
+
+def _cell(value: object, column: Column) -> str:
+    return short_time(value) if column.is_time and isinstance(value, str) else _shown(value)
+
+
+def short_time(text: str) -> str:
+    """Return an ISO time in UTC without a T, to the millisecond at most."""
+    day, _, rest = text.rstrip("Z").partition("T")
+    seconds, _, fraction = rest.partition(".")
+    fraction = fraction[:3].rstrip("0")
+    return f"{day} {seconds}{'.' + fraction if fraction else ''}"
 
 
 def _shown(value: object) -> str:

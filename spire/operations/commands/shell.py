@@ -1,5 +1,6 @@
 """What every subcommand of `spire` needs: the instance, the login, the output, and a reactor to run in."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from functools import update_wrapper
 from pathlib import Path
@@ -8,7 +9,13 @@ from typing import Any, Concatenate, ParamSpec
 import click
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
-from twisted.logger import globalLogBeginner
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
 
 from spire.client.cached_login import NoLogin, forget, login_file, read, save
 from spire.client.deployment import Deployment, NoDeployment, find_deployment, home_of
@@ -66,7 +73,8 @@ class Shell:
                 self.output.error(error)
                 raise SystemExit(FAILED) from None
 
-        globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
+        faults = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.critical)])
+        globalLogBeginner.beginLoggingTo([faults], redirectStandardIO=False, discardBuffer=True)
         react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
 
 
