@@ -1,17 +1,18 @@
 """A recorded day made ready to replay: files found, instruments and venues looked up, everything in replay order."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 
 from attrs import frozen
 
 from spire.definitions.client import DefinitionsClient
 from spire.definitions.instruments import Instrument
-from spire.feeds.lean import FeedFileError, TickFile, find_files, read_file
+from spire.feeds.lean import MARKET_ZONE, FeedFileError, TickFile, find_files, read_file
 from spire.feeds.merge import Timeline
 from spire.marketdata.values import Records, RecordType, ServedMarket
 from spire.service.parts import RunInThread
+from spire.values.time import Timestamp, at_local, parse_timestamp
 from spire.wire.errors import NotFound
 
 
@@ -84,3 +85,18 @@ def find_instrument(instruments: Sequence[Instrument], symbol: str, on: date, li
 
 def _read(file: TickFile, instrument: int, listing_venue: int, exchanges: dict[str, int]) -> Records:
     return read_file(file, instrument=instrument, listing_venue=listing_venue, exchanges=exchanges)
+
+
+def parse_moment(text: str, trade_date: date) -> Timestamp:
+    """Return a market time written as ISO 8601 with zone, or as a time of day (09:45, 09:45:30.5) of the recorded market.
+
+    ValueError: neither.
+    """
+    try:
+        return parse_timestamp(text)
+    except ValueError:
+        try:
+            of_day = time.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is no market time: write 09:45, 09:45:30 or 2013-10-08T13:45:00Z") from None
+    return at_local(trade_date, of_day, MARKET_ZONE)

@@ -52,6 +52,7 @@ class FeedIntake:
         self._grace_seconds = grace_seconds
         self._served: dict[tuple[int, RecordType], frozenset[int]] = {}
         self._watched: set[str] = set()
+        self._is_retired = False
 
     @property
     def backlog(self) -> int:
@@ -66,6 +67,7 @@ class FeedIntake:
         Raises Forbidden without the capability or for a replay in PRODUCTION, Invalid, Conflict, NotFound.
         """
         session.require(PUBLISH)
+        self._refuse_if_retired()
         try:
             trade_date = date.fromisoformat(terms.trade_date).isoformat()
         except ValueError:
@@ -113,6 +115,7 @@ class FeedIntake:
         Raises Invalid for records that must not be accepted, Overloaded when feeds outrun the store, Conflict for a session that is
         not open on this connection, Refused with JOURNAL_FULL.
         """
+        self._refuse_if_retired()
         if self._pipeline.backlog > 2 * self.backlog_limit:
             raise Overloaded(f"{self._pipeline.backlog} records wait for the store: send it again later")
         records = self._checked(feed_session, payloads)
@@ -138,6 +141,10 @@ class FeedIntake:
         accepted = await self._pipeline.submit(request)
         assert isinstance(accepted, int)
         return accepted
+
+    def retire(self) -> None:
+        """Take nothing any more: another server owns the tables now."""
+        self._is_retired = True
 
     def watch(self, feed_sessions: Iterable[FeedSession]) -> None:
         """Begin the grace period of sessions whose feeds are not here (after a start)."""
@@ -165,6 +172,10 @@ class FeedIntake:
     def _check(self, feed_session: int, records: dict[RecordType, Records]) -> None:
         for kind, part in records.items():
             check_batch(kind, part, self.universe, self._served.get((feed_session, kind), frozenset()))
+
+    def _refuse_if_retired(self) -> None:
+        if self._is_retired:
+            raise Unavailable("Another Market Data Server has taken over.")
 
     def _lost(self, connection: str) -> None:
         self._watched.discard(connection)

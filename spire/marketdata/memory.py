@@ -7,6 +7,7 @@ import numpy as np
 from attrs import evolve
 from zope.interface import implementer
 
+from spire.database.ordered_writer import MemoryWriters
 from spire.marketdata.blocks import Block, pack, unpack_block
 from spire.marketdata.feed_session import FeedSession
 from spire.marketdata.frames import FrameKind
@@ -21,9 +22,10 @@ PAGE_BLOCKS = 4
 
 @implementer(IMarketDataStore)
 class MemoryMarketDataStore:
-    """Blocks, feed sessions, sequences and last records in dictionaries."""
+    """Blocks, feed sessions, sequences and last records in dictionaries; `writers` holds the writer's row."""
 
     def __init__(self) -> None:
+        self.writers = MemoryWriters()
         self._sessions: dict[int, FeedSession] = {}
         self._blocks: dict[tuple[int, RecordType], list[Block]] = {}
         self._sequences: dict[tuple[RecordType, int], int] = {}

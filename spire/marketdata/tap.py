@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from twisted.application.service import IService
 
+from spire.database.database import Database
 from spire.database.journal import Journal
-from spire.database.ordered_writer import MemoryWriters, MemoryWriterStore, OrderedWriter, SqlWriterStore, WriterStore
+from spire.database.ordered_writer import MemoryWriterStore, OrderedWriter, SqlWriterStore, WriterStore
 from spire.database.transaction import Transaction
 from spire.definitions.client import DefinitionsClient
 from spire.definitions.eligibility import eligibility_array
@@ -66,8 +67,13 @@ class DefinitionsReference:
         return eligibility_array(self._definitions.eligibility[RULE], conditions)
 
 
-def make_room(configuration: MarketDataConfiguration, parts: Parts) -> SpireService:
-    """Return the server: database, Locator, Definitions, state, then the ports of clients and feeds."""
+def make_room(
+    configuration: MarketDataConfiguration, parts: Parts, *, memory: MemoryMarketDataStore | None = None
+) -> SpireService:
+    """Return the server: database, Locator, Definitions, state, then the ports of clients and feeds.
+
+    Without a database `memory` is the store, a fresh one by default; it outlives the server as a database would.
+    """
     room = ServerRoom(
         configuration, parts, locator=LocatorLink(configuration.locator, parts, configuration.environment)
     )
@@ -75,19 +81,7 @@ def make_room(configuration: MarketDataConfiguration, parts: Parts) -> SpireServ
     room.link()
     definitions = DefinitionsClient(room.upstream("definitions_service"))
     room.add("definitions", definitions.when_ready, definitions.close)
-    store: IMarketDataStore
-    writer_store: WriterStore[Portion]
-    if database is None:
-        memory = store = MemoryMarketDataStore()
-        writers = MemoryWriters()
-        writer_store = MemoryWriterStore(writers, "blocks", lambda items: memory.write(None, _frames(items)))
-    else:
-        mysql = store = MySqlMarketDataStore(database)
-
-        def write(transaction: Transaction, items: Sequence[Portion]) -> None:
-            mysql.write(transaction, _frames(items))
-
-        writer_store = SqlWriterStore(database, "marketdata", "blocks", write)
+    store, writer_store = _stores(database, memory)
     writer: OrderedWriter[Portion] = OrderedWriter(
         "market data blocks",
         writer_store,
@@ -124,10 +118,26 @@ def make_room(configuration: MarketDataConfiguration, parts: Parts) -> SpireServ
         clock=parts.clock,
         tasks=parts.tasks,
     )
+    writer.on_fenced(server.intake.retire)
+    writer.on_fenced(lambda: room.readiness.because("fenced", "another Market Data Server has taken over its tables"))
     room.add("state", server.start, server.stop)
     room.listen(SERVICE, configuration.server, ClientAvatars(server, clock=parts.clock, tasks=parts.tasks))
     room.listen(FEED_SERVICE, configuration.feed_server, FeedAvatars(server))
     return room.finish()
+
+
+def _stores(
+    database: Database | None, memory: MemoryMarketDataStore | None
+) -> tuple[IMarketDataStore, WriterStore[Portion]]:
+    if database is None:
+        twin = MemoryMarketDataStore() if memory is None else memory
+        return twin, MemoryWriterStore(twin.writers, "blocks", lambda items: twin.write(None, _frames(items)))
+    mysql = MySqlMarketDataStore(database)
+
+    def write(transaction: Transaction, items: Sequence[Portion]) -> None:
+        mysql.write(transaction, _frames(items))
+
+    return mysql, SqlWriterStore(database, "marketdata", "blocks", write)
 
 
 def _frames(portions: Sequence[Portion]) -> Portion:

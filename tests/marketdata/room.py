@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.database.journal import Journal
-from spire.database.ordered_writer import MemoryWriters, MemoryWriterStore, OrderedWriter
+from spire.database.ordered_writer import MemoryWriterStore, OrderedWriter
 from spire.feeds.client import FeedClient
 from spire.marketdata.client import MarketDataClient
 from spire.marketdata.commands import FeedTerms
@@ -113,7 +113,6 @@ class RoomTestCase(SynchronousTestCase):
         self.tasks = Tasks(self.clock, Metrics())
         self.network = MemoryNetwork(self.clock)
         self.store = MemoryMarketDataStore()
-        self.writers = MemoryWriters()
         self.market = Market()
         self.directory = Path(self.mktemp())
         self.starts = 0
@@ -138,11 +137,12 @@ class RoomTestCase(SynchronousTestCase):
         )
         self.writer: OrderedWriter[Portion] = OrderedWriter(
             "blocks",
-            MemoryWriterStore(self.writers, "blocks", self.write),
+            MemoryWriterStore(self.store.writers, "blocks", self.write),
             clock=clock,
             tasks=self.server_tasks,
             metrics=Metrics(),
         )
+        self.writer.on_fenced(lambda: self.server.intake.retire())
         self.publisher = Publisher(clock=clock, tasks=self.server_tasks, metrics=Metrics())
         self.server = MarketDataServer(
             settings=self.settings,

@@ -8,6 +8,7 @@ import numpy as np
 
 from spire.database.errors import StoreDown
 from spire.database.journal import JournalFull
+from spire.database.ordered_writer import MemoryWriterStore
 from spire.marketdata.commands import PublishBatch
 from spire.marketdata.values import RecordType, topic_of
 from spire.series.filter import Compare, Operator
@@ -306,6 +307,18 @@ class DeathTests(RoomTestCase):
         self.clock.advance(10)
         self.assertEqual(self.server.intake.backlog, 0)
         self.assertEqual(len(self.result(client.load(Query(topic=TRADES_1))).records), 6)
+
+    def test_a_server_whose_tables_were_taken_over_takes_nothing_more(self) -> None:
+        """Feeds are UNAVAILABLE here and look for the other one."""
+        feed = self.feed()
+        self.result(MemoryWriterStore(self.store.writers, "blocks", self.write).take_over())
+        self.publish(feed, trades=trades([1]))
+        self.clock.advance(3)
+        self.send(feed, trades=trades([1]))
+        self.clock.advance(3)
+        self.assertEqual(feed.accepted, 1)
+        self.assertTrue(self.writer.is_fenced)
+        self.flushLoggedErrors()
 
     def test_a_stop_stores_everything(self) -> None:
         """A graceful end leaves nothing to the journal."""
