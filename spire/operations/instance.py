@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import tomlkit
 from attrs import frozen
 
 from spire.database.private import PrivateMariaDB
@@ -192,6 +193,18 @@ class Instance:
         if done.returncode != 0:
             words = (done.stderr or done.stdout).strip().splitlines()
             raise OperationError(f"the database could not be prepared: {words[-1] if words else 'no reason given'}")
+
+    def configure(self, name: str, section: str, **values: object) -> None:
+        """Set keys of one section of a process's configuration (None takes one away), for its next start."""
+        file = self.layout.configuration(kind_of(name).name)
+        document = tomlkit.parse(file.read_text(encoding="utf-8"))
+        table = document.setdefault(section, tomlkit.table())
+        for key, value in values.items():
+            if value is None:
+                table.pop(key, None)
+            else:
+                table[key] = str(value) if isinstance(value, Path) else value
+        file.write_text(tomlkit.dumps(document), encoding="utf-8")
 
     # Processes
 
