@@ -31,7 +31,6 @@ from spire.values.time import Timestamp, format_timestamp
 
 GREATEST_QUANTITY: Final = 1_000_000_000 * SCALE
 GREATEST_PRICE: Final = 10_000_000 * SCALE
-SIMULATION: Final = "simulation"
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _TYPES: Final = (OrderType.MARKET, OrderType.LIMIT)
@@ -107,6 +106,7 @@ def resolve(
     instrument: Instrument,
     destinations: tuple[Destination, ...],
     default_capacity: Capacity | None,
+    drivers: frozenset[str],
 ) -> Resolved | Refusal:
     """Fill in what the request leaves out, or refuse it."""
     if request.currency is not None and request.currency != instrument.currency:
@@ -121,8 +121,10 @@ def resolve(
         if not usable:
             return _unsupported_refusal(f"No destination takes orders in {instrument.ticker}.")
     destination = usable[0]
-    if destination.driver != SIMULATION:
-        return _unsupported_refusal(f"Destination {destination.name} needs the driver {destination.driver}.")
+    if destination.driver not in drivers:
+        return _unsupported_refusal(
+            f"Destination {destination.name} needs the driver {destination.driver}, which is not set up."
+        )
     capacity = request.capacity or default_capacity or Capacity.AGENCY
     return Resolved(
         request=request,

@@ -13,6 +13,7 @@ from spire.accounting.position import Position, apply_posting
 from spire.execution.values import (
     AccountHead,
     Activity,
+    Execution,
     HeldPosition,
     OrderView,
     TakenSize,
@@ -43,6 +44,7 @@ class Order:
     limit: str | None = None
     observed: str | None = None
     postings: dict[str, int] = field(factory=dict)
+    heard: dict[str, Execution] = field(factory=dict)
 
     @property
     def view(self) -> OrderView:

@@ -1,0 +1,71 @@
+"""Who may submit, see and cancel orders (sans-I/O): rights on trading accounts as the live directory has them."""
+
+from typing import Final
+
+from spire.locator.directory import Directory
+from spire.locator.values import Entry, Kind, Right
+from spire.values.submission import Submission
+from spire.wire.errors import Forbidden, NotFound
+from spire.wire.identity import Identity
+
+SEES_ALL: Final = frozenset({"administrator", "risk_officer", "auditor"})
+"""Roles that see every trading account."""
+
+RISK_OFFICER: Final = "risk_officer"
+VERIFY: Final = "orders.verify"
+SET_RISK_STATE: Final = "risk.set_state"
+
+
+def trading_account(directory: Directory, trading_account_id: int) -> Entry:
+    """Return a trading account; NotFound for anything else."""
+    entry = directory.get(trading_account_id)
+    if entry is None or entry.kind is not Kind.TRADING_ACCOUNT:
+        raise NotFound(f"There is no trading account {trading_account_id}.", trading_account_id=trading_account_id)
+    return entry
+
+
+def may_trade(directory: Directory, account_id: int, trading_account_id: int) -> bool:
+    """Return whether an account holds TRADE or MANAGE on a trading account."""
+    return directory.holds(account_id, Right.TRADE, trading_account_id) or directory.holds(
+        account_id, Right.MANAGE, trading_account_id
+    )
+
+
+def may_view(directory: Directory, identity: Identity, trading_account_id: int) -> bool:
+    """Return whether whoever is logged in may see the orders of a trading account."""
+    if may_trade(directory, identity.account_id, trading_account_id):
+        return True
+    if directory.holds(identity.account_id, Right.VIEW, trading_account_id) or identity.holds(VERIFY):
+        return True
+    return bool(SEES_ALL & identity.roles & directory.roles(identity.account_id))
+
+
+def require_trade(directory: Directory, identity: Identity, trading_account_id: int) -> Entry:
+    """Return a trading account that one may submit orders for; NotFound, Forbidden."""
+    entry = trading_account(directory, trading_account_id)
+    if not may_trade(directory, identity.account_id, trading_account_id):
+        raise Forbidden(f"TRADE on {entry.name} is needed; ask an administrator for it.", right="TRADE")
+    if entry.disabled:
+        raise Forbidden(f"The trading account {entry.name} is disabled.")
+    return entry
+
+
+def require_view(directory: Directory, identity: Identity, trading_account_id: int) -> Entry:
+    """Return a trading account whose orders one may see; NotFound, Forbidden."""
+    entry = trading_account(directory, trading_account_id)
+    if not may_view(directory, identity, trading_account_id):
+        raise Forbidden(f"VIEW on {entry.name} is needed; ask an administrator for it.", right="VIEW")
+    return entry
+
+
+def require_cancel(directory: Directory, identity: Identity, submission: Submission) -> None:
+    """Let pass whoever submitted the order, holders of TRADE or MANAGE, a risk officer, the Risk Server; else Forbidden."""
+    if identity.account_id in (submission.entered_by, submission.on_behalf_of):
+        return
+    if may_trade(directory, identity.account_id, submission.trading_account_id):
+        return
+    if RISK_OFFICER in identity.roles and RISK_OFFICER in directory.roles(identity.account_id):
+        return
+    if identity.holds(SET_RISK_STATE):
+        return
+    raise Forbidden("Only who submitted the order, who may trade the account, or Risk may cancel it.", right="TRADE")
