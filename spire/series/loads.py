@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from spire.runtime.clock import Clock
 from spire.series.commands import CancelLoad, Load
 from spire.series.query import Interruption, Query, remainder, validate
+from spire.wire.back_off import TO_SERVICES
 from spire.wire.errors import Internal, SpireError, Unavailable
 from spire.wire.records import Codec, RecordError
 from spire.wire.segments import Head, SegmentFlags
@@ -21,8 +22,6 @@ STALL_SECONDS: Final = 60.0
 """A load that brings nothing for so long is given up."""
 RECOVER_SECONDS: Final = 60.0
 """A query that recovers ends with Unavailable when it has made no progress for so long."""
-RETRY_SECONDS: Final = 0.5
-RETRY_FACTOR: Final = 1.7
 
 
 class Connected(Protocol):
@@ -150,8 +149,8 @@ class Recovery(Generic[R]):
         left = self._progress + RECOVER_SECONDS - clock.monotonic()
         if left <= 0:
             raise error
-        await clock.sleep(min(left, RETRY_SECONDS * RETRY_FACTOR ** min(self._failures, 16)))
         self._failures += 1
+        await clock.sleep(min(left, TO_SERVICES.delay(self._failures)))
         await self._session.when_ready(left)
 
     async def _attempt(self, query: Query) -> tuple[int, int]:

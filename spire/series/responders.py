@@ -29,7 +29,6 @@ class SeriesResponders(amp.CommandLocator):
         self._series = series
         self._clock = clock
         self._tasks = tasks
-        self._outbound = session.outbound
         self._loads: dict[int, Deferred[None] | None] = {}
         session.on_close(self.close)
 
@@ -71,7 +70,6 @@ class SeriesResponders(amp.CommandLocator):
         running = self._loads.pop(number, None)
         if running is not None:
             running.cancel()
-        self._outbound.purge(number)
 
     def _start(self, number: int, series: Series) -> None:
         if number in self._loads:
@@ -88,9 +86,9 @@ class SeriesResponders(amp.CommandLocator):
             async for chunk in series.chunks:
                 through = chunk.through
                 for batch in in_boxes(cut(chunk, series.codec, number)):
-                    await self._outbound.deliver(batch)
+                    await self._session.outbound.deliver(batch)
             end = segment(number, through, max(through, series.through), 0, b"", flags=SegmentFlags.END)
-            await self._outbound.deliver([end])
+            await self._session.outbound.deliver([end])
             ended = ("", "")
         except StreamClosedError:
             ended = ("", "")
@@ -100,5 +98,5 @@ class SeriesResponders(amp.CommandLocator):
             if number in self._loads:
                 del self._loads[number]
                 if ended[0]:
-                    self._outbound.end(number, *ended)
+                    self._session.outbound.end(number, *ended)
             await end_iteration(series.chunks)

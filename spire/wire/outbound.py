@@ -197,8 +197,10 @@ class OutboundStream:
         """
         if self.closed:
             raise StreamClosedError("the connection has gone")
-        written: Deferred[None] = Deferred()
-        self._deliveries.waiting.append((segments, written))
+        waiting = self._deliveries.waiting
+        written: Deferred[None] = Deferred(lambda _: waiting.remove(delivery))
+        delivery = (segments, written)
+        waiting.append(delivery)
         self.flush()
         await written
 

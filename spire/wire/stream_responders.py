@@ -8,6 +8,7 @@ from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
 from spire.wire.errors import Invalid, Overloaded, SpireError
 from spire.wire.log_topic import LogTopic
+from spire.wire.outbound import OutboundStream
 from spire.wire.publisher import Topic
 from spire.wire.readers import LogReader, Reader, StateReader
 from spire.wire.segments import MAXIMUM_SEQUENCE
@@ -20,7 +21,7 @@ from spire.wire.stream_commands import (
     TopicRequest,
     Unsubscribe,
 )
-from spire.wire.topics import ITopics, Mode
+from spire.wire.topics import ITopics, Mode, Policy
 
 if TYPE_CHECKING:
     from spire.wire.server_session import Session
@@ -41,16 +42,23 @@ class StreamResponders(amp.CommandLocator):
         self._topics = topics
         self._clock = clock
         self._tasks = tasks
-        self._outbound = session.outbound
+        self._outbound: OutboundStream | None = None
         self._readers: dict[int, Reader] = {}
         self._closed = False
-        self._outbound.on_cut(self._cut)
         session.on_close(self.close)
 
     @property
     def open_streams(self) -> int:
         """How many subscriptions the session holds."""
         return len(self._readers)
+
+    @property
+    def outbound(self) -> OutboundStream:
+        """The session's stream of segments, which is there once it is logged in."""
+        if self._outbound is None:
+            self._outbound = self._session.outbound
+            self._outbound.on_cut(self._cut)
+        return self._outbound
 
     @Subscribe.responder
     async def subscribe(self, requests: tuple[TopicRequest, ...]) -> dict[str, object]:
@@ -121,7 +129,7 @@ class StreamResponders(amp.CommandLocator):
         after = request.after
         resumed = after is not None and request.epoch == topic.epoch and topic.floor <= after <= topic.version
         position = after if after is not None and resumed else 0
-        reader = StateReader(topic, self._outbound, position, self._forget, snapshot=not resumed)
+        reader = StateReader(topic, self.outbound, position, self._forget, snapshot=not resumed)
         answer = TopicAnswer(
             topic=topic.name,
             mode=Mode.RESUMED if resumed else Mode.SNAPSHOT,
@@ -135,7 +143,7 @@ class StreamResponders(amp.CommandLocator):
     async def _read_log(self, topic: LogTopic, request: TopicRequest) -> tuple[TopicAnswer, LogReader]:
         position, mode = await _place(topic, request)
         view = topic.view(request.filter, request.policy)
-        reader = LogReader(topic, view, self._outbound, position, self._tasks, self._forget)
+        reader = LogReader(topic, view, self.outbound, position, self._tasks, self._forget)
         answer = TopicAnswer(
             topic=topic.name,
             mode=mode,
@@ -149,7 +157,7 @@ class StreamResponders(amp.CommandLocator):
     def _start(self, readers: list[Reader]) -> None:
         for reader in readers:
             reader.start()
-        self._outbound.flush()
+        self.outbound.flush()
 
     def _forget(self, reader: Reader) -> None:
         if self._readers.get(reader.stream) is reader:
@@ -170,6 +178,8 @@ async def _place(topic: LogTopic, request: TopicRequest) -> tuple[int, Mode]:
         return topic.through, Mode.SNAPSHOT
     fresh = not same or request.after is None
     if wanted >= topic.ring_after:
+        return wanted, Mode.SNAPSHOT if fresh else Mode.RESUMED
+    if request.policy is Policy.CONFLATE and request.filter is None and topic.latest(wanted) is not None:
         return wanted, Mode.SNAPSHOT if fresh else Mode.RESUMED
     earliest = topic.ring_after
     if topic.history is not None:

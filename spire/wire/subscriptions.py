@@ -10,6 +10,7 @@ from zope.interface import implementer
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
+from spire.wire.back_off import TO_SERVICES
 from spire.wire.channels import GAP, Channel, Key, LogChannel, LogSubscription
 from spire.wire.errors import Conflict, Internal, SpireError, Unavailable, error_of
 from spire.wire.interfaces import IConnection, IRestorable
@@ -31,9 +32,6 @@ R = TypeVar("R")
 Row = TypeVar("Row")
 
 SUBSCRIBE_SECONDS: Final = 30.0
-RETRY_SECONDS: Final = 0.5
-RETRY_FACTOR: Final = 1.7
-RETRY_CEILING_SECONDS: Final = 30.0
 
 AT_ONCE: Final = frozenset({"SLOW_READER", "RESTARTED", GAP})
 """Codes of ended streams that are asked for again at once, the first time."""
@@ -288,8 +286,7 @@ class Subscriptions(amp.CommandLocator):
         if failures == 0:
             self._want(channel)
         else:
-            delay = min(RETRY_CEILING_SECONDS, RETRY_SECONDS * RETRY_FACTOR ** min(failures - 1, 16))
-            self.clock.later(delay, self._retry, channel)
+            self.clock.later(TO_SERVICES.delay(failures), self._retry, channel)
 
     def _retry(self, channel: Channel) -> None:
         """Ask again, unless another connection has done so meanwhile."""
