@@ -203,5 +203,3 @@ class Spire:
             )
             session.start()
         return session
-
-

@@ -42,6 +42,9 @@ from spire.wire.ticket_credentials import TicketCredentials
 
 SERVICE_NAME = "service_locator"
 
+AGAIN_SECONDS = 1.0
+"""From a registration that failed to the next attempt."""
+
 
 @implementer(IAddresses)
 class Link:
@@ -86,6 +89,7 @@ class Link:
 
     async def stop(self) -> None:
         """Close the connection; the login session stays open."""
+        self.login.rest()
         await self.session.stop()
 
     async def when_ready(self, timeout_seconds: float | None = None) -> None:
@@ -260,18 +264,21 @@ class LocatorLink(Link):
 
     def _register_again(self, registrar: ClientSession, is_ready: bool) -> None:
         for provider in self._registrations.values() if is_ready else ():
-            self._tasks.spawn(f"register {provider.service}", self._try_to_register(registrar, provider))
+            self._tasks.spawn(f"register {provider.service}", self._keep_trying(registrar, provider))
 
-    async def _try_to_register(self, registrar: ClientSession, provider: Provider) -> None:
-        try:
-            await _register(registrar, provider)
-        except Forbidden as error:
-            self._log.error("{service} cannot be registered: {error}", service=provider.service, error=str(error))
-        except SpireError as error:
-            self._log.info("{service} is not registered yet: {error}", service=provider.service, error=str(error))
-            if registrar.is_ready:
-                await self._clock.sleep(1.0)
-                self._register_again(registrar, registrar.is_ready)
+    async def _keep_trying(self, registrar: ClientSession, provider: Provider) -> None:
+        """Register anew after a reconnect, until it holds, is refused for good, withdrawn, or the Locator goes again."""
+        while registrar.is_ready and self._registrations.get(provider.service) is provider:
+            try:
+                await _register(registrar, provider)
+            except Forbidden as error:
+                self._log.error("{service} cannot be registered: {error}", service=provider.service, error=str(error))
+                return
+            except SpireError as error:
+                self._log.info("{service} is not registered yet: {error}", service=provider.service, error=str(error))
+                await self._clock.sleep(AGAIN_SECONDS)
+            else:
+                return
 
 
 async def _register(registrar: ClientSession, provider: Provider) -> None:

@@ -123,6 +123,11 @@ class LocatorLogin:
         self.login_session = ""
         self._held = None
 
+    def rest(self) -> None:
+        """Renew no longer; the login session stays open."""
+        self._connected = None
+        self._stop_timer()
+
     # For the connections to all other services
 
     async def ticket(self) -> HeldTicket:

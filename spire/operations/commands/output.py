@@ -26,6 +26,10 @@ ADVICE: Final = {
 """What to do next, by error code."""
 
 
+WIDE: Final = 240
+"""Columns of output that no terminal bounds."""
+
+
 @frozen
 class Column:
     """One column: its key in JSON, its heading, whether it holds numbers, or times, which a table shows to the millisecond."""
@@ -44,7 +48,7 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(soft_wrap=False)
+        self.console = Console(width=None if sys.stdout.isatty() else WIDE)
         self.errors = Console(stderr=True)
 
     def table(self, columns: Sequence[Column], rows: Iterable[dict[str, Any]], *, title: str | None = None) -> None:

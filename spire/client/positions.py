@@ -1,0 +1,67 @@
+"""Positions of a trading account, worked out by its user from the activity that he follows."""
+
+from twisted.internet.defer import Deferred
+
+from spire.accounting.portfolio import Portfolio, apply_postings
+from spire.execution.client import OrderExecutionClient
+from spire.execution.values import Activity
+from spire.wire.errors import SpireError
+from spire.wire.topics import StreamListener
+
+
+class ActivityLedger(StreamListener[tuple[Activity, ...]]):
+    """A trading account's activity from its beginning, and the positions that its postings sum up to, live.
+
+    The sums are those of `spire.accounting`. Another epoch of the activity begins it anew.
+    """
+
+    def __init__(self, orders: OrderExecutionClient, trading_account_id: int) -> None:
+        self.events: list[Activity] = []
+        self.portfolio = Portfolio()
+        self._error: SpireError | None = None
+        self._is_ready = False
+        self._waiting: list[Deferred[None]] = []
+        self._subscription = orders.follow(trading_account_id, self)
+
+    def when_ready(self) -> Deferred[None]:
+        """Fire when all activity so far is here; fails with the SpireError that ended it."""
+        waiter: Deferred[None] = Deferred()
+        if self._error is not None:
+            waiter.errback(self._error)
+        elif self._is_ready:
+            waiter.callback(None)
+        else:
+            self._waiting.append(waiter)
+        return waiter
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._subscription.close()
+
+    def reset(self, epoch: int, after: int) -> None:  # noqa: ARG002 (of the listener)
+        """Begin anew."""
+        self.events.clear()
+        self.portfolio = Portfolio()
+
+    def update(self, records: tuple[Activity, ...]) -> None:
+        """Book what happened."""
+        self.events.extend(records)
+        postings = [event.posting for event in records if event.posting is not None]
+        if postings:
+            self.portfolio = apply_postings(self.portfolio, postings)
+
+    def ready(self) -> None:
+        """Know that it has caught up."""
+        self._is_ready = True
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
+
+    def lost(self, error: SpireError) -> None:
+        """Fail those who wait; a hole begins it anew by itself."""
+        if error.coded == "GAP":
+            return
+        self._error = error
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.errback(error)

@@ -1,0 +1,292 @@
+"""`spire order submit|cancel|list|show` and `spire positions`."""
+
+from typing import Any
+
+import click
+
+from spire.accounting.portfolio import mark
+from spire.accounting.position import unrealised
+from spire.client.platform import Spire
+from spire.client.positions import ActivityLedger
+from spire.definitions.client import DefinitionsClient
+from spire.execution.values import Activity, OrderRequest, OrderScope, OrderView, TradingAccountView
+from spire.marketdata.values import bbo_of
+from spire.operations.commands.output import Column, Output
+from spire.operations.commands.parameters import PRICE, QUANTITY
+from spire.operations.commands.shell import logged_in
+from spire.values.amounts import Price, Quantity, Rounding, divide, format_amount
+from spire.values.conversion import to_plain
+from spire.values.orders import OrderType, Side, TimeInForce, TradingSession
+from spire.values.time import format_timestamp
+from spire.wire.errors import Invalid, NotFound
+
+SERVICE = "order_execution_service"
+ORDER_COLUMNS = (
+    Column("order_id", "Order", numeric=True),
+    Column("account", "Account"),
+    Column("side", "Side"),
+    Column("quantity", "Quantity", numeric=True),
+    Column("ticker", "Ticker"),
+    Column("type", "Type"),
+    Column("limit_price", "Limit", numeric=True),
+    Column("time_in_force", "TIF"),
+    Column("status", "Status"),
+    Column("cumulative", "Filled", numeric=True),
+    Column("average_price", "Average", numeric=True),
+    Column("reason", "Reason"),
+)
+EVENT_COLUMNS = (
+    Column("sequence", "Sequence", numeric=True),
+    Column("time", "Time (UTC)", is_time=True),
+    Column("event", "Event"),
+    Column("status", "Status"),
+    Column("last_quantity", "Quantity", numeric=True),
+    Column("last_price", "Price", numeric=True),
+    Column("leaves", "Leaves", numeric=True),
+    Column("quote_sequence", "Quote", numeric=True),
+    Column("reason", "Reason"),
+)
+POSITION_COLUMNS = (
+    Column("account", "Account"),
+    Column("ticker", "Ticker"),
+    Column("quantity", "Quantity", numeric=True),
+    Column("average_price", "Average", numeric=True),
+    Column("cost", "Cost", numeric=True),
+    Column("mark", "Mark", numeric=True),
+    Column("realised", "Realised", numeric=True),
+    Column("unrealised", "Unrealised", numeric=True),
+    Column("currency", "Currency"),
+)
+
+account_option = click.option("--account", help="The trading account; needed where you see several.")
+
+
+@click.group()
+def order() -> None:
+    """Submit, cancel, list and show orders."""
+
+
+@order.command()
+@click.argument("side", type=click.Choice(list(Side.__members__), case_sensitive=False))
+@click.argument("quantity", type=QUANTITY)
+@click.argument("ticker")
+@click.option("--limit", type=PRICE, help="The limit price; without it a market order.")
+@account_option
+@click.option(
+    "--tif",
+    type=click.Choice(list(TimeInForce.__members__), case_sensitive=False),
+    default="DAY",
+    show_default=True,
+    help="Time in force.",
+)
+@click.option(
+    "--session",
+    type=click.Choice(list(TradingSession.__members__), case_sensitive=False),
+    default="REGULAR",
+    show_default=True,
+    help="The trading session that it works in.",
+)
+@click.option("--client-order-id", default="", help="Your own id for it; the same id again is the same order.")
+@logged_in
+async def submit(
+    spire: Spire,
+    output: Output,
+    side: str,
+    quantity: Quantity,
+    ticker: str,
+    limit: Price | None,
+    account: str | None,
+    tif: str,
+    session: str,
+    client_order_id: str,
+) -> None:
+    """Submit an order.
+
+    For example: spire order submit BUY 100 BAC.XNYS --limit 14.05
+    """
+    await spire.ready(SERVICE)
+    trading_account = await the_account(spire, account)
+    request = OrderRequest(
+        client_order_id=client_order_id,
+        trading_account_id=trading_account.trading_account_id,
+        ticker=ticker,
+        side=Side[side.upper()],
+        type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        quantity=quantity,
+        limit_price=limit,
+        time_in_force=TimeInForce[tif.upper()],
+        trading_session=TradingSession[session.upper()],
+    )
+    view = await spire.orders.submit(request)
+    output.table(ORDER_COLUMNS, [order_row(view, trading_account)])
+
+
+@order.command()
+@click.argument("order_id", type=click.IntRange(min=1))
+@logged_in
+async def cancel(spire: Spire, output: Output, order_id: int) -> None:
+    """Cancel the order ORDER_ID."""
+    await spire.ready(SERVICE)
+    view = await spire.orders.cancel(order_id)
+    output.table(ORDER_COLUMNS, [order_row(view, await account_of(spire, view.submission.trading_account_id))])
+
+
+@order.command("list")
+@account_option
+@click.option("--all", "everything", is_flag=True, help="Finished orders too.")
+@logged_in
+async def list_orders(spire: Spire, output: Output, account: str | None, everything: bool) -> None:
+    """List live orders, of every trading account that you see or of one."""
+    await spire.ready(SERVICE)
+    scope = OrderScope.ALL if everything else OrderScope.LIVE
+    rows = [
+        order_row(view, trading_account)
+        for trading_account in await the_accounts(spire, account)
+        for view in await spire.orders.orders(trading_account.trading_account_id, scope=scope)
+    ]
+    output.table(ORDER_COLUMNS, rows)
+
+
+@order.command()
+@click.argument("order_id", type=click.IntRange(min=1))
+@logged_in
+async def show(spire: Spire, output: Output, order_id: int) -> None:
+    """Show the order ORDER_ID and everything that happened to it."""
+    await spire.ready(SERVICE)
+    for trading_account in await spire.orders.trading_accounts():
+        found = await spire.orders.orders(trading_account.trading_account_id, order_id=order_id)
+        if not found:
+            continue
+        ledger = ActivityLedger(spire.orders, trading_account.trading_account_id)
+        await ledger.when_ready()
+        events = [event for event in ledger.events if event.order_id == order_id]
+        ledger.close()
+        if output.as_json:
+            output.line({"order": to_plain(found[0]), "activity": [to_plain(event) for event in events]})
+            return
+        output.table(ORDER_COLUMNS, [order_row(found[0], trading_account)])
+        output.table(EVENT_COLUMNS, [event_row(event) for event in events])
+        return
+    raise NotFound(f"There is no order {order_id} that you may see.", order_id=order_id)
+
+
+@click.command()
+@account_option
+@logged_in
+async def positions(spire: Spire, output: Output, account: str | None) -> None:
+    """Show positions with cost, realised and unrealised profit.
+
+    Computed here from the account's activity and the current quotes: a long position is marked at the bid, a short one
+    at the ask; without both sides, or on a stale quote, there is no mark.
+    """
+    definitions = await spire.definitions_ready()
+    await spire.ready(SERVICE)
+    rows = []
+    for trading_account in await the_accounts(spire, account):
+        ledger = ActivityLedger(spire.orders, trading_account.trading_account_id)
+        await ledger.when_ready()
+        ledger.close()
+        for instrument_id, position in sorted(ledger.portfolio.positions.items()):
+            price = await current_mark(spire, definitions, instrument_id, position.quantity)
+            rows.append(
+                {
+                    "account": trading_account.name,
+                    "ticker": str(definitions.instruments.by_id(instrument_id).ticker),
+                    "quantity": format_amount(position.quantity),
+                    "average_price": _amount(position.average_price),
+                    "cost": format_amount(position.cost),
+                    "mark": _amount(price),
+                    "realised": format_amount(position.realised),
+                    "unrealised": _amount(None if price is None else unrealised(position, price)),
+                    "currency": position.currency,
+                }
+            )
+    output.table(POSITION_COLUMNS, rows)
+
+
+async def current_mark(
+    spire: Spire, definitions: DefinitionsClient, instrument_id: int, quantity: Quantity
+) -> Price | None:
+    """Return where the position could be closed now, None where no quote can be trusted."""
+    if not quantity:
+        return None
+    await spire.ready(spire.deployment.market_data_service)
+    markets = spire.market_data.markets()
+    await markets.view.when_ready()
+    listing = definitions.instruments.by_id(instrument_id).listing_venue
+    snapshot = await spire.market_data.snapshot(instrument_id)
+    if not len(snapshot.bbo) or markets.is_stale(definitions.venues.by_mic(listing).number):
+        return None
+    quote = bbo_of(snapshot.bbo[0])
+    bid = None if quote.bid is None else quote.bid.price
+    ask = None if quote.ask is None else quote.ask.price
+    return mark(quantity, bid, ask)
+
+
+async def the_accounts(spire: Spire, name: str | None) -> tuple[TradingAccountView, ...]:
+    """Return the trading accounts that the caller sees, or the one of a name."""
+    if name is not None:
+        return (await spire.orders.trading_account(name),)
+    return await spire.orders.trading_accounts()
+
+
+async def the_account(spire: Spire, name: str | None) -> TradingAccountView:
+    """Return the trading account of a name, or the only one that the caller sees."""
+    found = await the_accounts(spire, name)
+    if not found:
+        raise NotFound("You see no trading account.")
+    if len(found) > 1:
+        raise Invalid(f"Name the trading account with --account: {', '.join(each.name for each in found)}.")
+    return found[0]
+
+
+async def account_of(spire: Spire, trading_account_id: int) -> TradingAccountView | None:
+    """Return a trading account by its id, None where the caller does not see it."""
+    for each in await spire.orders.trading_accounts():
+        if each.trading_account_id == trading_account_id:
+            return each
+    return None
+
+
+def order_row(view: OrderView, account: TradingAccountView | None) -> dict[str, Any]:
+    """Return one line of orders."""
+    submission = view.submission
+    average = divide(view.state().notional, view.cumulative, Rounding.HALF_EVEN) if view.cumulative else None
+    return {
+        "order_id": str(view.order_id),
+        "client_order_id": submission.client_order_id,
+        "account": None if account is None else account.name,
+        "side": submission.side.name,
+        "quantity": format_amount(view.quantity),
+        "ticker": str(submission.ticker),
+        "type": submission.type.name,
+        "limit_price": _amount(submission.limit_price),
+        "time_in_force": submission.time_in_force.name,
+        "session": submission.trading_session.name,
+        "status": view.status.name,
+        "cumulative": format_amount(view.cumulative),
+        "leaves": format_amount(view.leaves),
+        "average_price": _amount(average),
+        "reason": view.reason,
+        "text": view.text,
+    }
+
+
+def event_row(event: Activity) -> dict[str, Any]:
+    """Return one line of what happened to an order."""
+    report = event.report
+    return {
+        "sequence": str(event.sequence),
+        "time": format_timestamp(event.time),
+        "event": "SUBMITTED" if report is None else report.exec_type.name,
+        "status": "PENDING_NEW" if report is None else report.status.name,
+        "last_quantity": None if report is None else _amount(report.last_quantity),
+        "last_price": None if report is None else _amount(report.last_price),
+        "leaves": None if report is None else format_amount(report.leaves),
+        "quote_sequence": None if report is None or report.quote_sequence is None else str(report.quote_sequence),
+        "reason": None if report is None else report.reason,
+    }
+
+
+def _amount(value: int | None) -> str | None:
+    return None if value is None else format_amount(value)

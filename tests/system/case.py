@@ -1,0 +1,105 @@
+"""What the system tests share: an instance of real processes, clients of it, and the `spire` command."""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from spire.client.deployment import find_deployment
+from spire.client.platform import Spire
+from spire.database.private import find_server
+from spire.operations.instance import Instance
+from spire.operations.servers import KINDS
+from spire.operations.settings import InstanceSettings
+from spire.values.environment import Environment
+
+R = TypeVar("R")
+CHECKOUT = Path(__file__).resolve().parents[2]
+FIRST_OFFSET = 10_000
+LAST_OFFSET = 39_000
+OFFSET_STEP = 1
+
+
+def free_port_offset() -> int:
+    """Return a port offset at which every port of an instance is free."""
+    begin = FIRST_OFFSET + os.getpid() % 90 * 100
+    for offset in range(begin, LAST_OFFSET, OFFSET_STEP):
+        try:
+            for kind in KINDS.values():
+                for port in kind.ports.values():
+                    with socket.socket() as probe:
+                        probe.bind(("127.0.0.1", port + offset))
+        except OSError:
+            continue
+        return offset
+    raise OSError("no port offset is free")
+
+
+class SystemTestCase(TestCase):
+    """One instance a test, made from nothing, and gone afterwards.
+
+    `servers` are started; blocking work of the instance runs in a thread. Clients that `client` made are closed at the end.
+    """
+
+    timeout = 600
+    environment = Environment.REPLAY
+    servers: Sequence[str] = ("service-locator", "uid", "definitions", "market-data", "charting", "order-execution")
+
+    async def setUp(self) -> None:
+        """Set the instance up and start its servers."""
+        if find_server() is None:
+            self.skipTest("no mariadbd is installed")
+        self._folder = Path(tempfile.mkdtemp(prefix="spire-system-"))
+        self.instance = Instance(self._folder / "var")
+        self._clients: list[Spire] = []
+        self.addCleanup(lambda: Deferred.fromCoroutine(self._clean()))
+        settings = InstanceSettings(environment=self.environment, port_offset=free_port_offset())
+        await self.in_thread(self.instance.set_up, settings)
+        await self.in_thread(self.instance.start, list(self.servers))
+
+    async def _clean(self) -> None:
+        for client in reversed(self._clients):
+            await client.close()
+        killed = await self.in_thread(self.instance.stop)
+        shutil.rmtree(self._folder)
+        self.assertEqual(killed, [], "these had to be killed")
+
+    def in_thread(self, function: Callable[..., R], *arguments: Any) -> "Deferred[R]":
+        """Run a blocking function of the instance."""
+        return deferToThread(function, *arguments)
+
+    async def client(self, account: str, password: str | None = None) -> Spire:
+        """Return the platform, logged in as an account of the instance."""
+        from twisted.internet import reactor
+
+        secret = self.instance.password(account) if password is None else password
+        client = Spire.login(reactor, find_deployment(self.instance.home), account, secret)
+        self._clients.append(client)
+        await client.open()
+        return client
+
+    async def spire(self, *words: str, status: int = 0) -> str:
+        """Run the `spire` command as a user would, and return what it wrote to standard output."""
+        out, err, code = await self.run_spire(*words)
+        self.assertEqual(code, status, err)
+        return out
+
+    async def run_spire(self, *words: str) -> tuple[str, str, int]:
+        """Run the `spire` command and return its output, its errors and its exit status."""
+        environ = os.environ | {
+            "PYTHONPATH": str(CHECKOUT),
+            "SPIRE_HOME": str(self.instance.home),
+            "SPIRE_LOGIN": str(self._folder / "login.json"),
+        }
+        arguments = ["-m", "spire", *words]
+        out, err, code = await getProcessOutputAndValue(sys.executable, arguments, environ, str(self._folder))
+        return out.decode(), err.decode(), code
