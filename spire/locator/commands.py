@@ -225,7 +225,7 @@ class LoadEntry(Command):
     response = [
         (b"entry", Typed(Entry)),
         (b"paths", Typed(tuple[str, ...])),
-        (b"times", Typed(AccountTimes | None)),
+        (b"times", Typed(AccountTimes, optional=True)),
     ]
 
 

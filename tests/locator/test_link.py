@@ -296,6 +296,17 @@ class RestartTests(LinkTestCase):
         self.pump(5.0)
         self.assertEqual(len(self.wait(client.calls.locate("uid_service"))), 1)
 
+    def test_a_registration_that_was_forbidden_meanwhile_is_given_up(self) -> None:
+        """The right is gone when the Locator is back; the service stays out, and does not insist."""
+        link = self.service_link("uid_service")
+        self.serve(link)
+        administrator = self.link(ADMINISTRATOR)
+        self.wait(administrator.calls.set_capabilities(link.login.account_id, ()))
+        self.pump(30.0)
+        self.wait(link.when_ready(20.0))
+        self.assertEqual(self.wait(administrator.calls.locate("uid_service")), ())
+        self.assertNotIn("register uid_service", self.tasks.running)
+
     def test_providers_hold_while_the_locator_is_away(self) -> None:
         """Also for those who begin to look then, if they have asked before."""
         self.serve(self.service_link("uid_service"))
