@@ -131,13 +131,14 @@ class Submitting:
         assert order is not None
         pending = Pending(order=order)
         self._pending[submission.order_id] = pending
+        waiting = self.join(pending)
         self._outcomes.labels(outcome="accepted").inc()
         if is_opening:
             pending.timer = self._clock.later(self._settings.store_seconds, self._too_late, pending)
             self._chronicle.append(written, committed=lambda: self._route(pending), lost=lambda: self._undo(pending))
         else:
             self._chronicle.append(written, durable=lambda: self._route(pending), lost=lambda: self._undo(pending))
-        return self.join(pending)
+        return waiting
 
     def _route(self, pending: Pending) -> None:
         """Answer, and send the order to its driver unless it has ended meanwhile."""
