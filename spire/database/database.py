@@ -57,6 +57,7 @@ class DatabaseLimits:
     repeats: int = 5
     repeat_seconds: float = 0.01
     idle_seconds: float = 5.0
+    beat_seconds: float = 5.0
     probe_seconds: float = 0.5
     slow_seconds: float = 0.25
     drain_seconds: float = 5.0
@@ -118,6 +119,8 @@ class Database:
         self._unreachable: StoreDown | None = None
         self._is_aborting = False
         self._probe_timer: IDelayedCall | None = None
+        self._beat_timer: IDelayedCall | None = None
+        self._last_begun = 0.0
         self._observers: list[Callable[[bool], object]] = []
         self.state = DatabaseState.NEW
         self._seconds = metrics.histogram("spire_database_run_seconds", "Time in a transaction.", ["transaction"])
@@ -147,6 +150,7 @@ class Database:
         self._pool.start()
         self.state = DatabaseState.OPEN
         self._up.set(1)
+        self._beat_timer = self._clock.later(self._limits.beat_seconds, self._beat)
         try:
             await self._submit(self._probe_job())
         except StoreDown as error:
@@ -174,8 +178,9 @@ class Database:
             self.state = DatabaseState.CLOSED
             return
         self.state = DatabaseState.DRAINING
-        if self._probe_timer is not None and self._probe_timer.active():
-            self._probe_timer.cancel()
+        for timer in (self._probe_timer, self._beat_timer):
+            if timer is not None and timer.active():
+                timer.cancel()
         await self._drained(self._limits.drain_seconds)
         if self._jobs:
             self._log.warn("{count} calls of the store are cut off", count=len(self._jobs))
@@ -190,6 +195,7 @@ class Database:
         """Give a job to the pool and await its outcome, or its turn to begin until the wait is over."""
         assert self._pool is not None
         self._jobs.add(job)
+        self._last_begun = job.added
         self._gauge.inc()
         outcome: Deferred[Any] = Deferred(lambda _: job.give_up())
         timer = self._clock.later(self._limits.wait_seconds, self._give_up, job, outcome)
@@ -261,6 +267,13 @@ class Database:
         job = _Job("probe", _probe, (), self._clock.monotonic())
         job.is_probe = True
         return job
+
+    def _beat(self) -> None:
+        """Look after the server while nobody else does, so that its loss is known before it is needed."""
+        self._beat_timer = self._clock.later(self._limits.beat_seconds, self._beat)
+        is_idle = self._clock.monotonic() - self._last_begun >= self._limits.beat_seconds
+        if is_idle and not self._jobs and self._unreachable is None:
+            self._probe()
 
     def _probe(self) -> None:
         if self.state is DatabaseState.OPEN:

@@ -32,14 +32,14 @@ _servers: list[PrivateMariaDB] = []
 
 
 def make_test_server() -> tuple[PrivateMariaDB, Callable[[], None]]:
-    """Start a private server in a new directory; the answer's second half stops it and removes the directory."""
+    """Start a private server in a new directory; the answer's second half ends it and removes the directory."""
     directory = Path(tempfile.mkdtemp(prefix=f"spire-{os.getpid()}-"))
-    server = PrivateMariaDB(directory / "data", directory / "socket", buffer_pool_megabytes=32)
+    server = PrivateMariaDB(directory / "data", directory / "socket", buffer_pool_megabytes=32, is_durable=False)
     server.initialise()
     server.start()
 
     def remove() -> None:
-        server.stop()
+        server.kill()
         shutil.rmtree(directory, ignore_errors=True)
 
     return server, remove
@@ -108,8 +108,10 @@ class TestSchema:
         with closing(self.server.connect()) as connection, connection.cursor() as cursor:
             cursor.execute(f"USE `{self.name}`")
             cursor.execute("SET foreign_key_checks = 0")
+            cursor.execute("BEGIN")
             for (table,) in tables:
                 cursor.execute(f"DELETE FROM `{table}`")  # noqa: S608 - the name comes from the server
+            cursor.execute("COMMIT")
 
 
 # A class keeps its schema for as long as the server lives: trial has no hook at a class's end.

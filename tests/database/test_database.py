@@ -52,7 +52,7 @@ class DatabaseCase(SynchronousTestCase):
             connector,
             clock=self.clock,
             metrics=self.metrics,
-            limits=DatabaseLimits(waiting=3, repeats=2, repeat_seconds=1.0),
+            limits=DatabaseLimits(waiting=3, repeats=2, repeat_seconds=1.0, beat_seconds=60.0),
             make_pool=make_pool,
             sleep=self.slept.append,
             jitter=lambda: 0.5,
@@ -276,6 +276,15 @@ class ReachabilityTests(DatabaseCase):
         self.clock.advance(0.5)
         self.assertEqual(heard, [False, True])
         self.assertEqual(self.successResultOf(self.run_now("w", write)), "written")
+
+    def test_a_loss_is_noticed_while_nobody_calls(self) -> None:
+        """A server that only listens must say that it is degraded, too."""
+        self.open()
+        heard: list[bool] = []
+        self.database.on_state(heard.append)
+        self.first.is_down = self.second.is_down = True
+        self.clock.advance(60.0)
+        self.assertEqual(heard, [False])
 
     def test_an_idle_connection_is_asked_before_it_is_used(self) -> None:
         """A server that closed it meanwhile costs the caller nothing, not even a write that it cannot repeat."""
