@@ -11,9 +11,10 @@ from spire.runtime.clock import Clock
 from spire.series.commands import CancelLoad, Load
 from spire.series.query import Interruption, Query, remainder, validate
 from spire.wire.back_off import TO_SERVICES
+from spire.wire.channels import Payload
 from spire.wire.errors import Internal, SpireError, Unavailable
 from spire.wire.records import Codec, RecordError
-from spire.wire.segments import Head, SegmentFlags
+from spire.wire.segments import SegmentFlags
 from spire.wire.subscriptions import Subscriptions
 
 R = TypeVar("R")
@@ -60,23 +61,19 @@ class Attempt(Generic[R]):
         self._last_heard = clock.monotonic()
         self._timer = clock.later(STALL_SECONDS, self._look)
 
-    def receive(self, head: Head, box: bytes) -> bool:
+    def receive(self, through: int, records: int, flags: int, payload: Payload) -> None:
         """Take a chunk."""
         self._last_heard = self._clock.monotonic()
-        if head.records and not self.done.called:
+        if records and not self.done.called:
             try:
-                records = self._codec.decode(box, head.records, head.offset, head.length)
+                self._take(self._codec.decode(payload[0], records, payload[1], payload[2]), through)
             except RecordError as problem:
                 self.ended(Internal(f"The server sent what cannot be read: {problem}"))
-                return True
-            try:
-                self._take(records, head.through)
             except Exception:  # noqa: BLE001 (the taker's fault must not end other streams of the connection)
                 self._log.failure("what took a load's records failed: the load ends")
                 self.ended(Internal("What took the records failed; the log says why."))
-        if head.flags & SegmentFlags.END and not self.done.called:
+        if flags & SegmentFlags.END and not self.done.called:
             self.done.callback(None)
-        return True
 
     def ended(self, error: SpireError) -> None:
         """Fail."""

@@ -11,8 +11,8 @@ from spire.series.commands import CancelLoad, Load
 from spire.series.interfaces import ISeries, Series
 from spire.series.query import Query, validate
 from spire.wire.errors import Conflict, Overloaded, SpireError
-from spire.wire.outbound import StreamClosedError
-from spire.wire.readers import cut, end_iteration, in_boxes
+from spire.wire.outbound import StreamClosedError, in_boxes
+from spire.wire.readers import cut, end_iteration
 from spire.wire.segments import SegmentFlags, segment
 from spire.wire.server_session import Session
 

@@ -7,7 +7,6 @@ from twisted.logger import Logger
 
 from spire.wire.errors import Internal, Refused, SpireError, Unavailable
 from spire.wire.records import Codec, RecordError
-from spire.wire.segments import Head
 from spire.wire.stream_commands import TopicAnswer, TopicRequest
 from spire.wire.topics import Policy, StreamListener
 
@@ -17,6 +16,9 @@ GAP: Final = "GAP"
 """The code of records that are kept nowhere any more."""
 
 Key = tuple[str, bytes | None, Policy]
+
+Payload = tuple[bytes, int, int]
+"""Where a segment's records stand: a box, the offset in it, the length."""
 
 
 class Channel(ABC):
@@ -50,8 +52,8 @@ class Channel(ABC):
         """Take the answer to the request; segments follow."""
 
     @abstractmethod
-    def receive(self, head: Head, box: bytes) -> bool:
-        """Take a segment; False where something is missing before it."""
+    def receive(self, after: int, through: int, records: int, flags: int, payload: Payload) -> bool:
+        """Take a segment, field by field because it is called so often; False where something is missing before it."""
 
     @abstractmethod
     def interrupted(self) -> None:
@@ -93,13 +95,14 @@ class LogSubscription(Generic[R]):
     ) -> None:
         self._channel = channel
         self._listener = listener
+        self._update = listener.update
         self.through = after
         self.epoch = epoch
         self.begin = begin
         self.resume = resume
         self.begun = False
         self.closed = False
-        self._target: int | None = None
+        self.target: int | None = None
 
     @property
     def topic(self) -> str:
@@ -109,7 +112,7 @@ class LogSubscription(Generic[R]):
     @property
     def is_live(self) -> bool:
         """Whether the stream is open and has brought all that the server had when it was opened."""
-        return self.begun and not self.closed and self._channel.stream is not None and self._target is None
+        return self.begun and not self.closed and self._channel.stream is not None and self.target is None
 
     def close(self) -> None:
         """Listen no more; nothing is called after it."""
@@ -130,7 +133,7 @@ class LogSubscription(Generic[R]):
         start = max(wanted, answer.after)
         goes_on = self.begun and same and start == self.through
         self.epoch, self.through = epoch, start
-        self._target = answer.through
+        self.target = answer.through
         if start > wanted:
             message = f"{self.topic} is not kept from {wanted} on; it begins again after {start}."
             self._tell_lost(Refused(GAP, message, after=wanted, through=start))
@@ -140,13 +143,18 @@ class LogSubscription(Generic[R]):
         self.arrive()
 
     def deliver(self, records: R) -> None:
-        """Hand over records."""
-        self._call(self._listener.update, records)
+        """Hand over records; as `_call`, spelled out because it is called so often."""
+        if self.closed:
+            return
+        try:
+            self._update(records)
+        except Exception:  # noqa: BLE001 (as in `_call`)
+            self._failed()
 
     def arrive(self) -> None:
         """Say so when all that the server had has been received."""
-        if self._target is not None and not self.closed and self.through is not None and self.through >= self._target:
-            self._target = None
+        if self.target is not None and not self.closed and self.through is not None and self.through >= self.target:
+            self.target = None
             self._call(self._listener.ready)
 
     def fail(self, error: SpireError) -> None:
@@ -161,9 +169,12 @@ class LogSubscription(Generic[R]):
         try:
             function(*arguments)
         except Exception:  # noqa: BLE001 (the listener's fault must not end the others' streams)
-            self._log.failure("a listener of {topic} failed: its subscription ends", topic=self.topic)
-            self.close()
-            self._tell_lost(Internal(f"The listener of {self.topic} failed; the log says why."))
+            self._failed()
+
+    def _failed(self) -> None:
+        self._log.failure("a listener of {topic} failed: its subscription ends", topic=self.topic)
+        self.close()
+        self._tell_lost(Internal(f"The listener of {self.topic} failed; the log says why."))
 
     def _tell_lost(self, error: SpireError) -> None:
         try:
@@ -179,6 +190,7 @@ class LogChannel(Channel):
         super().__init__(key)
         self.codec = codec
         self.epoch: int | None = None
+        self._decode = codec.decode
         self._owner = owner
         self._subscriptions: tuple[LogSubscription[Any], ...] = ()
 
@@ -225,31 +237,31 @@ class LogChannel(Channel):
         for one in self._subscriptions:
             one.place(answer)
 
-    def receive(self, head: Head, box: bytes) -> bool:
+    def receive(self, after: int, through: int, records: int, flags: int, payload: Payload) -> bool:  # noqa: ARG002
         """Give each subscription what it has not got yet."""
         decoded = None
         for one in self._subscriptions:
             place = one.through
-            if place is None or head.through <= place:
+            if place is None or through <= place:
                 continue
-            if head.after > place:
+            if after > place:
                 return False
-            one.through = head.through
-            if head.records:
+            one.through = through
+            if records:
                 if decoded is None:
                     try:
-                        decoded = self.codec.decode(box, head.records, head.offset, head.length)
+                        decoded = self._decode(payload[0], records, payload[1], payload[2])
                     except RecordError as problem:
                         self._owner.end(self, Internal(f"{self.topic} sent what cannot be read: {problem}"))
                         return True
-                mine = decoded
-                if head.after < place:
+                if after == place:
+                    one.deliver(decoded)
+                else:
                     mine = self.codec.after(decoded, place)
-                    if not self.codec.size(mine):
-                        one.arrive()
-                        continue
-                one.deliver(mine)
-            one.arrive()
+                    if self.codec.size(mine):
+                        one.deliver(mine)
+            if one.target is not None:
+                one.arrive()
         self.failures = 0
         return True
 

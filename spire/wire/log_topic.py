@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from spire.wire.errors import Conflict
+from spire.wire.groups import Flush, Group
 from spire.wire.outbound import OutboundStream
 from spire.wire.records import Codec
 from spire.wire.segments import MAXIMUM_SEQUENCE, PAYLOAD_LIMIT, Segment, segment
@@ -23,6 +24,9 @@ class Board(Protocol):
     def dirty(self, topic: "LogTopic") -> None:
         """Know that `topic` has something to flush."""
 
+    def release(self, size: int) -> None:
+        """Know that a ring has let go of `size` bytes before their time."""
+
     def compile_filter(self, expression: bytes, codec: Codec[Any]) -> Keep:
         """Return the filter that `expression` says. Raises Invalid."""
 
@@ -40,7 +44,7 @@ class View:
     `held` counts the readers, `subscribers` are the connections of those that have caught up.
     """
 
-    __slots__ = ("_codec", "_keep", "held", "policy", "stream", "subscribers")
+    __slots__ = ("_codec", "_keep", "group", "held", "policy", "stream", "subscribers")
 
     def __init__(self, stream: int, policy: Policy, codec: Codec[Any], keep: Keep | None) -> None:
         self.stream = stream
@@ -48,6 +52,7 @@ class View:
         self._codec = codec
         self._keep = keep
         self.held = 0
+        self.group: Group | None = None
         self.subscribers: dict[OutboundStream, None] = {}
 
     @property
@@ -73,17 +78,30 @@ class View:
         else:
             stream.offer(self.render(one))
 
-    def publish(self, one: Segment, touched: set[OutboundStream]) -> None:
-        """Queue `one` with every live subscriber; `touched` gathers those that must be flushed."""
-        shown = self.render(one)
+    def publish(self, one: Segment, flush: Flush) -> None:
+        """Queue `one` for every live subscriber."""
+        shown = one if self.stream == one.stream else self.render(one)
         if self.policy is Policy.CONFLATE:
             for stream in self.subscribers:
                 if stream.offer_latest(shown):
-                    touched.add(stream)
-        else:
-            for stream in self.subscribers:
-                if stream.offer(shown):
-                    touched.add(stream)
+                    flush.touched.add(stream)
+            return
+        group = self.group
+        if group is None:
+            group = self.group = flush.group(self.subscribers)
+        if not group.segments:
+            flush.groups.append(group)
+        group.segments.append(shown)
+
+    def join(self, stream: OutboundStream) -> None:
+        """Have `stream` handed every segment from now on."""
+        self.subscribers[stream] = None
+        self.group = None
+
+    def leave(self, stream: OutboundStream) -> None:
+        """Hand `stream` nothing more."""
+        self.subscribers.pop(stream, None)
+        self.group = None
 
 
 class LogTopic:
@@ -94,7 +112,7 @@ class LogTopic:
     """
 
     __slots__ = (
-        "_batch", "_batch_size", "_board", "_flushed", "_last", "_views", "codec", "epoch", "history", "name", "readers",
+        "_base", "_batch", "_batch_size", "_board", "_flushed", "_last", "_views", "codec", "epoch", "history", "name", "readers",
         "ring", "through",
     )  # fmt: skip
 
@@ -113,7 +131,7 @@ class LogTopic:
         self._last: Segment | None = None
         self._batch: list[tuple[bytes, int, int]] = []
         self._views: dict[tuple[bytes | None, Policy], View] = {}
-        self.view(None, Policy.LOSSLESS)
+        self._base = self.view(None, Policy.LOSSLESS)
 
     @property
     def flushed(self) -> int:
@@ -141,6 +159,7 @@ class LogTopic:
         """Begin anew, in another epoch or behind a hole: every subscriber is sent to ask again."""
         self.epoch = epoch
         self.through = self._flushed = through
+        self._board.release(sum(one.size for one in self.ring))
         self.ring.clear()
         self._batch.clear()
         self._last = None
@@ -162,32 +181,45 @@ class LogTopic:
 
     def leave(self, view: View, stream: OutboundStream) -> None:
         """Take a reader off a view; a filtered view that nobody has any more is forgotten."""
-        view.subscribers.pop(stream, None)
+        view.leave(stream)
         view.held -= 1
         if not view.held and view.filtered:
             self._views = {key: known for key, known in self._views.items() if known is not view}
 
-    def flush(self, time: int, touched: set[OutboundStream]) -> list[Segment]:
-        """Make segments of the open batch, queue them with all subscribers and return them for the ring's accounts."""
-        base = self._views[(None, Policy.LOSSLESS)]
-        made = []
+    def flush(self, time: int, flush: Flush) -> None:
+        """Make segments of the open batch and queue them for all subscribers."""
+        if not self._batch:
+            return
+        base = self._base
         for payload, count, through in self._gathered():
             one = segment(base.stream, self._flushed, through, count, payload, time=time)
             self._flushed = through
             self.ring.append(one)
-            made.append(one)
-            for view in self._views.values():
-                if view.subscribers:
-                    view.publish(one, touched)
-        return made
+            flush.segments += 1
+            flush.records += count
+            flush.size += one.size
+            if base.subscribers:
+                base.publish(one, flush)
+            if len(self._views) > 1:
+                for view in self._views.values():
+                    if view is not base and view.subscribers:
+                        view.publish(one, flush)
 
-    def forget_oldest(self) -> None:
-        """Let go of the ring's oldest segment; the last record of all is kept for those who want the latest alone."""
-        oldest = self.ring.popleft()
-        if not self.ring and oldest.records:
-            self._last = segment(
-                oldest.stream, oldest.after, oldest.through, 1, self.codec.last(oldest.payload), time=oldest.time
-            )
+    def forget(self, time: int) -> int:
+        """Let the ring go of what was published up to `time`; returns the bytes.
+
+        The last record of all is kept for those who want the latest alone.
+        """
+        ring = self.ring
+        freed = 0
+        while ring and ring[0].time <= time:
+            oldest = ring.popleft()
+            freed += oldest.size
+            if not ring and oldest.records:
+                self._last = segment(
+                    oldest.stream, oldest.after, oldest.through, 1, self.codec.last(oldest.payload), time=oldest.time
+                )
+        return freed
 
     def since(self, position: int) -> list[Segment] | None:
         """Return the ring's segments that hold what follows `position`, or None where it no longer reaches back so far."""
@@ -217,8 +249,6 @@ class LogTopic:
     def _gathered(self) -> list[tuple[bytes, int, int]]:
         """Empty the open batch into payloads that fit a segment."""
         batch, self._batch = self._batch, []
-        if not batch:
-            return []
         if len(batch) == 1 and len(batch[0][0]) <= PAYLOAD_LIMIT:
             return batch
         gathered: list[tuple[bytes, int, int]] = []

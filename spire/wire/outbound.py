@@ -1,7 +1,7 @@
 """The pushing half of a connection: what waits to be written, in which order, and when a slow reader is cut."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from attrs import frozen
@@ -176,6 +176,28 @@ class OutboundStream:
         live.size = before + segment.size
         return before == 0 or live.size > self._limits.lossless_bytes
 
+    def offer_all(self, segments: Sequence[Segment], size: int) -> None:
+        """Queue lossless segments, of `size` bytes together; `flush` must follow."""
+        if not self.closed:
+            self._live.segments.extend(segments)
+            self._live.size += size
+
+    def offer_boxes(
+        self, boxes: Sequence[tuple[bytes, Sequence[Segment]]], segments: Sequence[Segment], size: int
+    ) -> None:
+        """Write boxes that were made for several connections, if nothing waits here; else queue their segments."""
+        if self.closed:
+            return
+        if self._paused_since is not None or self._flushing or self._live.size or self._ready or self._waits():
+            self.offer_all(segments, size)
+            return
+        for box, inside in boxes:
+            if self._paused_since is None:
+                self.written_bytes += len(box)
+                self._connection.write_box(box)
+            else:
+                self.offer_all(inside, sum([one.size for one in inside]))
+
     def offer_latest(self, segment: Segment) -> bool:
         """Queue a segment in place of one of its stream that waits; True where none waited, as with `offer`."""
         latest = self._conflated.latest
@@ -251,6 +273,9 @@ class OutboundStream:
         elif self._paused_since is None:
             self._paused_since = self._clock.monotonic()
 
+    def _waits(self) -> bool:
+        return bool(self._conflated.latest or self._deliveries.waiting)
+
     def _write_ready(self) -> None:
         gathered: list[Segment] = []
         size = 0
@@ -298,3 +323,22 @@ class OutboundStream:
         self._cuts.labels(reason=reason).inc(len(streams))
         for callback in tuple(self._cut_callbacks):
             callback(streams, reason)
+
+
+def boxes_of(segments: Sequence[Segment]) -> list[tuple[bytes, list[Segment]]]:
+    """Return the boxes that push `segments`, each with what is inside."""
+    return [(encode_push(Segments, data=join(inside)), inside) for inside in in_boxes(segments)]
+
+
+def in_boxes(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
+    """Group `segments`, in order, into lists that fit a box."""
+    gathered: list[Segment] = []
+    size = 0
+    for one in segments:
+        if gathered and size + one.size > _CAPACITY:
+            yield gathered
+            gathered, size = [], 0
+        gathered.append(one)
+        size += one.size
+    if gathered:
+        yield gathered

@@ -10,10 +10,9 @@ from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
 from spire.wire.errors import Conflict, Unsupported
+from spire.wire.groups import Flush, Groups
 from spire.wire.log_topic import Keep, LogTopic
-from spire.wire.outbound import OutboundStream
 from spire.wire.records import Codec
-from spire.wire.segments import Segment
 from spire.wire.state_topic import StateTopic
 from spire.wire.topics import IHistory
 
@@ -54,7 +53,8 @@ class Publisher:
         self._last_stream = 0
         self._dirty: dict[Topic, None] = {}
         self._scheduled: IDelayedCall | None = None
-        self._ages: deque[tuple[float, LogTopic, Segment]] = deque()
+        self._ages: deque[tuple[float, int, list[LogTopic]]] = deque()
+        self._groups = Groups()
         self._ring_bytes = 0
         self._segments = metrics.counter("spire_streams_segments", "Segments published.")
         self._records = metrics.counter("spire_streams_records", "Records published.")
@@ -98,7 +98,6 @@ class Publisher:
         self._dirty.pop(topic, None)
         if isinstance(topic, LogTopic):
             self._ring_bytes -= sum(one.size for one in topic.ring)
-            self._ages = deque(aged for aged in self._ages if aged[1] is not topic)
             topic.ring.clear()
 
     def publish_many(self, batch: Iterable[tuple[LogTopic, bytes, int, int]]) -> None:
@@ -115,24 +114,21 @@ class Publisher:
         if not dirty:
             return
         time = self.clock.now()
-        monotonic = self.clock.monotonic()
-        touched: set[OutboundStream] = set()
-        records = segments = size = 0
+        flush = Flush(self._groups)
+        logs = []
         for topic in dirty:
-            if isinstance(topic, StateTopic):
-                topic.flush(time, touched)
-                continue
-            for one in topic.flush(time, touched):
-                self._ages.append((monotonic, topic, one))
-                records += one.records
-                segments += 1
-                size += one.size
-        self._ring_bytes += size
-        self._segments.inc(segments)
-        self._records.inc(records)
-        self._age()
-        for stream in touched:
-            stream.flush()
+            if isinstance(topic, LogTopic):
+                topic.flush(time, flush)
+                logs.append(topic)
+            else:
+                topic.flush(time, flush.touched)
+        if logs:
+            self._ages.append((self.clock.monotonic(), time, logs))
+            self._ring_bytes += flush.size
+            self._segments.inc(flush.segments)
+            self._records.inc(flush.records)
+            self._age()
+        flush.hand_over()
 
     def close(self) -> None:
         """Flush what is left and keep no more time."""
@@ -150,6 +146,10 @@ class Publisher:
         if self._scheduled is None:
             self._scheduled = self.clock.later(self._flush_seconds, self.flush)
 
+    def release(self, size: int) -> None:
+        """Know that a ring has let go of `size` bytes before their time."""
+        self._ring_bytes -= size
+
     def compile_filter(self, expression: bytes, codec: Codec[Any]) -> Keep:
         """Return the compiled filter. Raises Invalid, or Unsupported where this server has no filters."""
         if self._compile_filter is None:
@@ -166,8 +166,7 @@ class Publisher:
         ages = self._ages
         oldest = self.clock.monotonic() - self._ring_seconds
         while ages and (ages[0][0] < oldest or self._ring_bytes > self._ring_budget):
-            _, topic, one = ages.popleft()
-            if topic.ring and topic.ring[0] is one:
-                topic.forget_oldest()
-            self._ring_bytes -= one.size
+            _, time, topics = ages.popleft()
+            for topic in topics:
+                self._ring_bytes -= topic.forget(time)
         self._ring_gauge.set(self._ring_bytes)

@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from spire.runtime.tasks import Tasks
 from spire.wire.errors import SpireError
 from spire.wire.log_topic import LogTopic, View
-from spire.wire.outbound import OutboundStream, StreamClosedError
+from spire.wire.outbound import OutboundStream, StreamClosedError, in_boxes
 from spire.wire.records import Codec
 from spire.wire.segments import BOX_LIMIT, HEAD_SIZE, PAYLOAD_LIMIT, Segment, SegmentFlags, segment
 from spire.wire.state_topic import ARRAY_HEAD_SIZE, Entry, StateTopic, payload_of
@@ -19,8 +19,6 @@ CATCH_UP_BYTES: Final = 1024 * 1024
 
 SEGMENTS_AT_ONCE: Final = 1_000
 """Segments of the ring that a reader holds while it catches up."""
-
-_CAPACITY: Final = BOX_LIMIT - 4
 
 
 class Reader(ABC):
@@ -118,7 +116,7 @@ class LogReader(Reader):
             return False
         for one in missing:
             self.view.show(one, self.outbound)
-        self.view.subscribers[self.outbound] = None
+        self.view.join(self.outbound)
         return True
 
     async def _catch_up(self) -> None:
@@ -272,20 +270,6 @@ def cut(chunk: HistoryChunk, codec: Codec[Any], stream: int) -> list[Segment]:
         made.append(segment(stream, after, through, piece.records, piece.payload))
         after = through
     return made
-
-
-def in_boxes(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
-    """Group `segments`, in order, into lists that fit a box."""
-    gathered: list[Segment] = []
-    size = 0
-    for one in segments:
-        if gathered and size + one.size > _CAPACITY:
-            yield gathered
-            gathered, size = [], 0
-        gathered.append(one)
-        size += one.size
-    if gathered:
-        yield gathered
 
 
 async def end_iteration(chunks: object) -> None:

@@ -8,7 +8,7 @@ A head is 48 bytes: stream u4, length u4, count u4, flags u4, after u8, through 
 number that the server gave the topic in its answer to Subscribe; it is the same for all subscribers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntFlag
 from struct import Struct, error
 from typing import Final, NamedTuple
@@ -20,6 +20,8 @@ _COUNT: Final = Struct("<I")
 _HEAD: Final = Struct("<IIIIQQQQ")
 
 HEAD_SIZE: Final = _HEAD.size
+_pack = _HEAD.pack
+_new = tuple.__new__
 PAYLOAD_LIMIT: Final = BOX_LIMIT - _COUNT.size - HEAD_SIZE
 """Bytes of payload that one segment may hold."""
 
@@ -67,21 +69,8 @@ def segment(
     length = len(payload)
     if length > PAYLOAD_LIMIT:
         raise ValueError(f"a segment of {length} bytes does not fit a box")
-    head = _HEAD.pack(stream, length, records, flags, after, through, time, 0)
-    return Segment(stream, after, through, records, flags, time, payload, head, length + _HEAD.size)
-
-
-class Head(NamedTuple):
-    """What a client reads of a segment; its payload is `length` bytes from `offset` of the box."""
-
-    stream: int
-    length: int
-    records: int
-    flags: int
-    after: int
-    through: int
-    time: int
-    offset: int
+    head = _pack(stream, length, records, flags, after, through, time, 0)
+    return _new(Segment, (stream, after, through, records, flags, time, payload, head, length + HEAD_SIZE))
 
 
 class SegmentError(ValueError):
@@ -96,19 +85,20 @@ def join(segments: Sequence[Segment]) -> bytes:
     return b"".join(parts)
 
 
-def parse(box: bytes) -> list[Head]:
-    """Return the heads of a box, in order. Raises SegmentError unless the box is whole and nothing is left over."""
+Head = tuple[int, int, int, int, int, int, int, int]
+"""What stands in a head: stream, length, records, flags, after, through, time, spare."""
+
+
+def parse(box: bytes) -> tuple[Iterable[Head], int]:
+    """Return the heads of a box, and where the first payload begins; the others follow it without a space.
+
+    Raises SegmentError where the table of heads is not whole; the lengths are the reader's to check.
+    """
     try:
         (number,) = _COUNT.unpack_from(box)
     except error as problem:
         raise SegmentError("a box of segments without its count") from problem
-    offset = _COUNT.size + number * _HEAD.size
+    offset = _COUNT.size + number * HEAD_SIZE
     if offset > len(box):
         raise SegmentError("a box of segments is cut short")
-    heads = []
-    for stream, length, records, flags, after, through, time, _ in _HEAD.iter_unpack(box[_COUNT.size : offset]):
-        heads.append(Head(stream, length, records, flags, after, through, time, offset))
-        offset += length
-    if offset != len(box):
-        raise SegmentError("the lengths of a box of segments do not add up")
-    return heads
+    return _HEAD.iter_unpack(box[_COUNT.size : offset]), offset

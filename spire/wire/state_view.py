@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from spire.runtime.clock import Clock
-from spire.wire.channels import Channel, Key, Owner
+from spire.wire.channels import Channel, Key, Owner, Payload
 from spire.wire.errors import Internal, SpireError, Unavailable
-from spire.wire.segments import Head, SegmentFlags
+from spire.wire.segments import SegmentFlags
 from spire.wire.stream_commands import Epoch, TopicAnswer, TopicRequest
 from spire.wire.topics import Mode, Policy
 
@@ -82,27 +82,32 @@ class StateChannel(Channel):
             if self.ready and self._current_until is None:
                 self._current_until = self._clock.monotonic()
 
-    def receive(self, head: Head, box: bytes) -> bool:
+    def receive(self, after: int, through: int, records: int, flags: int, payload: Payload) -> bool:
         """Gather a part; with the last part the rows change."""
-        if head.flags & SegmentFlags.SNAPSHOT:
-            if head.after == 0:
+        if flags & SegmentFlags.SNAPSHOT:
+            if after == 0:
                 self._snapshot = {}
                 self._position = 0
+                self._held.clear()
             elif self._snapshot is None:
                 return False
-        elif head.through <= self._position:
+        elif through <= self._position:
             return True
-        if head.after > self._position:
+        if after > self._position:
             return False
+        box, offset, length = payload
         try:
-            changes = self._decoder.decode(memoryview(box)[head.offset : head.offset + head.length])
+            changes = self._decoder.decode(memoryview(box)[offset : offset + length])
         except (msgspec.MsgspecError, RecursionError) as problem:
             self._owner.end(self, Internal(f"{self.topic} sent what cannot be read: {problem}"))
             return True
-        self._position = head.through
+        if len(changes) != records:
+            self._owner.end(self, Internal(f"{self.topic} sent {len(changes)} rows where {records} were announced."))
+            return True
+        self._position = through
         self._held.extend(changes)
-        if not head.flags & SegmentFlags.MORE:
-            self._commit(head.through)
+        if not flags & SegmentFlags.MORE:
+            self._commit(through)
         self.failures = 0
         return True
 

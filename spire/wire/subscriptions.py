@@ -11,11 +11,11 @@ from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
 from spire.wire.back_off import TO_SERVICES
-from spire.wire.channels import GAP, Channel, Key, LogChannel, LogSubscription
+from spire.wire.channels import GAP, Channel, Key, LogChannel, LogSubscription, Payload
 from spire.wire.errors import Conflict, Internal, SpireError, Unavailable, error_of
 from spire.wire.interfaces import IConnection, IRestorable
 from spire.wire.records import Codec
-from spire.wire.segments import Head, SegmentError, parse
+from spire.wire.segments import SegmentError, parse
 from spire.wire.state_view import StateChannel, StateView
 from spire.wire.stream_commands import (
     FIRST_LOAD,
@@ -43,8 +43,8 @@ LATER: Final = frozenset({"UNAVAILABLE", "OVERLOADED", "INTERNAL"})
 class LoadSink(Protocol):
     """What takes the chunks of a load (`spire.series.loads`)."""
 
-    def receive(self, head: Head, box: bytes) -> bool:
-        """Take a chunk; False where something is missing before it."""
+    def receive(self, through: int, records: int, flags: int, payload: Payload) -> None:
+        """Take a chunk."""
 
     def ended(self, error: SpireError) -> None:
         """Know that no more comes, for `error`."""
@@ -166,17 +166,22 @@ class Subscriptions(amp.CommandLocator):
     def segments(self, data: bytes) -> dict[str, object]:
         """Hand each segment to its stream; what belongs to none was closed meanwhile."""
         streams = self._streams
+        end = len(data)
         try:
-            heads = parse(data)
+            heads, offset = parse(data)
         except SegmentError as problem:
             raise Internal(f"The server pushed a box of segments that cannot be read: {problem}") from problem
-        for head in heads:
-            channel = streams.get(head.stream)
+        for stream, length, records, flags, after, through, _, _ in heads:
+            payload = (data, offset, length)
+            offset += length
+            if offset > end:
+                raise Internal("The server pushed a box of segments whose lengths do not add up.")
+            channel = streams.get(stream)
             if channel is not None:
-                if not channel.receive(head, data):
-                    self._again(channel, "hole", "GAP")
-            elif head.stream >= FIRST_LOAD:
-                self._receive_load(head, data)
+                if not channel.receive(after, through, records, flags, payload):
+                    self._again(channel, "hole", GAP)
+            elif stream in self._loads:
+                self._loads[stream].receive(through, records, flags, payload)
         return {}
 
     @StreamEnded.responder
@@ -310,9 +315,3 @@ class Subscriptions(amp.CommandLocator):
             await connection.ask(Unsubscribe, {"streams": (stream,)}, SUBSCRIBE_SECONDS)
         except SpireError as error:
             self._log.debug("stream {stream} was not closed: {error}", stream=stream, error=str(error))
-
-    def _receive_load(self, head: Head, box: bytes) -> None:
-        sink = self._loads.get(head.stream)
-        if sink is not None and not sink.receive(head, box):
-            del self._loads[head.stream]
-            sink.ended(Unavailable("A part of the load is missing."))

@@ -40,7 +40,7 @@ class Line:
 
     def streams(self) -> list[int]:
         """Return the stream of each segment written, in order."""
-        return [head.stream for box in self.boxes if b"data" in box for head in parse(box[b"data"])]
+        return [head[0] for box in self.boxes if b"data" in box for head in parse(box[b"data"])[0]]
 
 
 def one(stream: int, after: int, size: int = 10) -> Segment:
@@ -121,8 +121,8 @@ class OrderTests(OutboundTestCase):
         for number in range(4):
             self.stream.offer_latest(one(1, number))
         self.line.set(writable=True)
-        (head,) = parse(self.line.boxes[0][b"data"])
-        self.assertEqual((head.after, head.through, head.records), (0, 4, 1))
+        (head,) = parse(self.line.boxes[0][b"data"])[0]
+        self.assertEqual((head[4], head[5], head[2]), (0, 4, 1))
 
 
 class BoundTests(OutboundTestCase):
