@@ -14,7 +14,7 @@ class Limits:
 
     `unread_bytes` bounds what is written while the peer does not read: answers and pushes that nobody could hold back.
     A service account has `service_outstanding_calls` instead of `outstanding_calls`. `login_attempts` is the number of
-    failed logins of one connection that ends it; from the `patient_attempts`-th on each answer waits
+    failed logins of one connection that ends it; after the `patient_attempts`-th each answer waits
     `attempt_delay_seconds` longer. An expired ticket is borne for `renewal_grace_seconds` at most while no Locator can
     renew it, and for `renewal_slack_seconds` after one can again.
     """

@@ -4,7 +4,7 @@ from twisted.internet.defer import Deferred
 from twisted.protocols import amp
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.runtime.log_context import log_context
+from spire.runtime.log_context import current_log_context, log_context
 from spire.wire.arguments import Bytes
 from spire.wire.boxes import serialise
 from spire.wire.codec import codec_of
@@ -35,6 +35,17 @@ class Loose(Command):
     commandName = b"Add"  # noqa: N815
     arguments = [(b"left", Bytes(optional=True)), (b"right", Bytes(optional=True)), (b"extra", Bytes(optional=True))]
     response = [(b"sum", Bytes())]
+
+
+class Noting(list[str]):
+    """Keeps the log context in which something was noted."""
+
+    def __init__(self, seen: list[dict[str, object]]) -> None:
+        self.seen = seen
+
+    def append(self, note: str) -> None:
+        """Keep the context."""
+        self.seen.append(dict(current_log_context()))
 
 
 class GuardTests(WireTestCase):
@@ -209,6 +220,17 @@ class GuardTests(WireTestCase):
             asked = self.peer.ask(Add, {"left": 1, "right": 1})
         self.answer(asked)
         self.assertEqual((self.room.correlations, self.session.correlation_id), (["order-17"], ""))
+
+    def test_the_log_context_names_session_and_command(self) -> None:
+        """Also after the responder has waited."""
+        seen: list[dict[str, object]] = []
+        waiting = self.peer.ask(Wait, {"name": "a"})
+        self.clock.pump()
+        gate = self.room.waiting["a"]
+        self.room.notes = Noting(seen)
+        gate.callback(None)
+        self.answer(waiting)
+        self.assertEqual((seen[0]["session"], seen[0]["command"]), (self.session.id, "Wait"))
 
     def test_a_call_that_is_not_answered_in_time_is_in_doubt(self) -> None:
         """The late answer is swallowed, and the connection goes on."""
