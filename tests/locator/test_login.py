@@ -136,7 +136,7 @@ class RenewalTests(LocatorTestCase):
         link = self.link(TRADER)
         cached = link.login.cached
         self.wait(link.stop())
-        self.pump(8 * 3_600.0)
+        self.jump(8 * 3_600.0)
         again = self.link(cached)
         self.assertEqual((again.login.account, again.login.login_session), ("demo", cached.login_session))
 
@@ -145,7 +145,8 @@ class RenewalTests(LocatorTestCase):
         link = self.link(TRADER)
         cached = link.login.cached
         self.wait(link.stop())
-        self.pump(IDLE_SECONDS + 60.0)
+        self.jump(IDLE_SECONDS)
+        self.pump(60.0)
         self.error(CredentialsRefused, self.link(cached, ready=False).when_ready(20.0))
         self.assertEqual(self.wait(self.store.find_session(cached.login_session)).end_reason, "idle")
 
