@@ -26,7 +26,14 @@ def connect(
     *, unix_socket: str = "", host: str = "", port: int = 0, connect_timeout: float, **options: Any
 ) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
     """Connect with PyMySQL over a socket of our own: its own leaks when nobody listens. Raises as PyMySQL does."""
-    raw = pymysql.connect(unix_socket=unix_socket or None, host=host or None, port=port, defer_connect=True, **options)
+    raw = pymysql.connect(
+        unix_socket=unix_socket or None,
+        host=host or None,
+        port=port,
+        defer_connect=True,
+        ssl_disabled=bool(unix_socket),  # over TCP it speaks TLS where the server does; here it would only cost time
+        **options,
+    )
     if unix_socket:
         opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
