@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 from spire.marketdata.acceptance import BatchRequest, EndRequest, Opened, OpenRequest, RemoveRequest
 from spire.marketdata.commands import FeedTerms
-from spire.marketdata.feed_session import FeedSession, Opening
+from spire.marketdata.feed_session import FeedSession, FeedSessions, Opening
 from spire.marketdata.markets import Markets
 from spire.marketdata.pipeline import Pipeline
 from spire.marketdata.validation import Universe, UnknownInstrumentError, check_batch
@@ -53,6 +53,11 @@ class FeedIntake:
         self._served: dict[tuple[int, RecordType], frozenset[int]] = {}
         self._watched: set[str] = set()
         self._is_retired = False
+
+    @property
+    def sessions(self) -> FeedSessions:
+        """Every feed session."""
+        return self._pipeline.acceptance.sessions
 
     @property
     def backlog(self) -> int:

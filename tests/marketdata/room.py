@@ -1,5 +1,6 @@
 """A Market Data Server on memory store, journal and network, with feeds and clients, all moved by one clock."""
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from spire.marketdata.values import COUNTS_ALL, Records, RecordType, Schedule, S
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
-from spire.testing.clock import ManualClock
+from spire.testing.clock import OPENING, ManualClock
 from spire.testing.network import MemoryNetwork
 from spire.values.environment import Environment, FeedKind
 from spire.wire.addresses import FixedAddresses
@@ -105,11 +106,13 @@ class RoomTestCase(SynchronousTestCase):
     """One server; `crash` and `serve` are its end and its next beginning."""
 
     environment = Environment.DEMO
+    beginning = OPENING
     settings = MarketDataSection(store_seconds=0.5, feed_grace_seconds=10.0)
 
     def setUp(self) -> None:
-        """Start the server."""
-        self.clock = ManualClock()
+        """Start the server. Its processes die here, the machine does not: nothing waits for the disk."""
+        self.patch(os, "fdatasync", lambda _: None)
+        self.clock = ManualClock(self.beginning)
         self.tasks = Tasks(self.clock, Metrics())
         self.network = MemoryNetwork(self.clock)
         self.store = MemoryMarketDataStore()
