@@ -154,7 +154,7 @@ def main(chosen: list[str]) -> int:
     began = time.monotonic()
     total = Counts() if chosen else static_checks()
     directory = Path(tempfile.mkdtemp(prefix="spire-test-"))
-    database = PrivateMariaDB(directory / "mariadb", directory / "socket")
+    database = PrivateMariaDB(directory / "mariadb", directory / "socket", is_durable=False)
     try:
         database.initialise()
         database.start()
