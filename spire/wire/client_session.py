@@ -248,11 +248,11 @@ class ClientSession:
             self._wake()
 
     async def _pick(self) -> str:
-        """Return the next address to try: providers by load, each one's addresses in its order, then round again."""
+        """Return the next address to try: providers by load, equals as they come, then round again."""
         providers: list[Provider] = await self._addresses.addresses(self.service)
         if self._account is not None:
             providers = [provider for provider in providers if provider.account == self._account]
-        ordered = sorted(providers, key=lambda provider: (provider.load, provider.instance_id))
+        ordered = sorted(providers, key=lambda provider: provider.load)
         addresses = [address for provider in ordered for address in provider.addresses]
         if not addresses:
             raise Unavailable(f"No server of {self.service} is registered.")

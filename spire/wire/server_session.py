@@ -90,6 +90,11 @@ class Session:
         return self._identity is not None
 
     @property
+    def nonce(self) -> bytes:
+        """What the next proof of this session's client must sign."""
+        return self._nonce
+
+    @property
     def peer(self) -> str:
         """The client's address as `host:port`."""
         return self.connection.peer

@@ -317,6 +317,12 @@ class RenewalTests(WireTestCase):
         self.answer(self.renew())
         self.refusal(self.renew(), NotAuthenticated)
 
+    def test_the_session_shows_the_nonce_in_force(self) -> None:
+        """The Locator checks proofs of its own commands with it."""
+        self.assertEqual(self.session.nonce, self.nonce)
+        renewed = self.answer(self.renew())
+        self.assertEqual(self.session.nonce, renewed["nonce"])
+
     def test_a_renewal_for_somebody_else_is_a_conflict(self) -> None:
         """A session does not change hands."""
         self.refusal(self.renew(account="bob", account_id=8), Conflict)
