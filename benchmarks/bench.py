@@ -157,7 +157,7 @@ async def in_flight(count: int, window: int, call: Callable[[int], "Deferred[Any
         begun += 1
         started = perf_counter()
 
-        def ended(result: Any) -> Any:
+        def ended(_: Any) -> Any:
             latencies.append(perf_counter() - started)
             if len(latencies) == count and not done.called:
                 done.callback(None)

@@ -106,6 +106,4 @@ class Tickets:
 
 def verifier(clock: Clock) -> TicketVerifier:
     """Return what servers check the tickets with."""
-    return TicketVerifier(
-        {SIGNING.key_id: public_bytes(SIGNING.private)}, lambda claims: False, Environment.DEMO, clock
-    )
+    return TicketVerifier({SIGNING.key_id: public_bytes(SIGNING.private)}, lambda _: False, Environment.DEMO, clock)

@@ -166,7 +166,11 @@ class Topic(StreamListener[Records]):
         """Count."""
         sequences = records["sequence"]
         count = len(sequences)
-        if int(sequences[0]) != self._next or int(sequences[-1]) - int(sequences[0]) != count - 1 or (count > 2 and not np.all(np.diff(sequences) == 1)):
+        if (
+            int(sequences[0]) != self._next
+            or int(sequences[-1]) - int(sequences[0]) != count - 1
+            or (count > 2 and not np.all(np.diff(sequences) == 1))
+        ):
             self.counter.holes += 1
         self._next = int(sequences[-1]) + 1
         self.counter.add(count)
