@@ -32,9 +32,10 @@ SYSTEM_SCRIPTS = (
     ("maria_add_gis_sp_bootstrap.sql",),
     ("mariadb_sys_schema.sql", "mysql_sys_schema.sql"),
 )
-# A commit is on the disk before it is answered; for tests, whose data goes with them, it need not be.
+# A commit is on the disk before it is answered; for tests, whose data goes with them,
+# it is enough that it outlives the process.
 DURABLE = ("--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=ON")
-FLEETING = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF")
+FLEETING = ("--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=OFF")
 INITIALISED = "spire-initialised"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
