@@ -12,7 +12,7 @@ from attrs import asdict
 
 from spire.database.private import PrivateServerError
 from spire.operations.instance import DATABASE, Instance, NewPassword
-from spire.operations.layout import default_home
+from spire.operations.layout import CHECKOUT, Layout, default_home
 from spire.operations.processes import READY_SECONDS, STOP_SECONDS, OperationError, ProcessState
 from spire.operations.settings import InstanceSettings
 from spire.service.configuration import ConfigurationError
@@ -20,9 +20,9 @@ from spire.service.configuration import ConfigurationError
 NEXT_STEPS = """\
 Spire runs, with a generated market. What to type next:
 
-  bin/spire login {trader}          (the password stands in {password_file})
+{export}  bin/spire login {trader} --password-file {password_file}
   bin/spire quotes ACME.DEMO --follow
-  bin/spire order submit buy 100 ACME.DEMO --market
+  bin/spire order submit buy 100 ACME.DEMO
   bin/spire positions
 
   ./check.sh shows its servers, ./stop.sh stops them, ./start.sh starts them again.
@@ -122,7 +122,9 @@ def quickstart(target: _Target, port_offset: int | None) -> None:
     _start(target, None, READY_SECONDS)
     settings = instance.settings
     password_file = instance.layout.secret(settings.trader)
-    click.echo("\n" + NEXT_STEPS.format(trader=settings.trader, password_file=password_file))
+    is_usual = instance.home == Layout(CHECKOUT / "var").home
+    export = "" if is_usual else f"  export SPIRE_HOME={instance.home}\n"
+    click.echo("\n" + NEXT_STEPS.format(export=export, trader=settings.trader, password_file=password_file))
 
 
 def _start(target: _Target, names: list[str] | None, timeout_seconds: float) -> None:
