@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spire.marketdata.book import Book
 from spire.marketdata.feed_session import FeedSession, FeedSessions, Opening, Place
 from spire.marketdata.frames import Frame, FrameKind
-from spire.marketdata.sequencing import Sequences, runs
+from spire.marketdata.sequencing import Sequences, runs_of
 from spire.marketdata.values import Present, Records, RecordType
 from spire.values.time import Timestamp
 from spire.wire.errors import Conflict, Forbidden, SpireError
@@ -129,8 +129,8 @@ class Acceptance:
         elif frame.kind is FrameKind.ENDED:
             self.sessions.end(frame.feed_session, frame.time)
         for record_type, records in frame.records.items():
-            for run in runs(records):
-                self.sequences.advance(record_type, run.instrument, run.last)
+            found = runs_of(records)
+            self.sequences.observe(record_type, found.instruments, found.lasts)
 
     def take(self, pending: deque[Request], now: Timestamp) -> Group:
         """Take the next group off the queue: batches as far as they follow each other, or one other request.

@@ -7,7 +7,7 @@ import numpy as np
 from spire.marketdata.values import Records, RecordType, empty
 from spire.values.orders import BookSide
 
-_COMPACT_AT_LEAST: Final = 4096
+_COMPACT_AT_LEAST: Final = 512
 
 
 class Book:
@@ -25,7 +25,7 @@ class Book:
     def apply(self, records: Records) -> None:
         """Take records in sequence order; size 0 removes a row."""
         if len(records):
-            self._pending.append(records)
+            self._pending.append(records.copy())  # a view would keep the whole frame alive
             self._pending_count += len(records)
             if self._pending_count >= max(_COMPACT_AT_LEAST, 4 * len(self._rows)):
                 self._fold()

@@ -7,11 +7,14 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spire.marketdata.book import Book
 from spire.marketdata.feed_session import FeedSession
 from spire.marketdata.frames import Frame, FrameKind
 from spire.marketdata.market_time import MarketTime
-from spire.marketdata.sequencing import Run, runs
+from spire.marketdata.sequencing import Runs, Slots, grown, runs, runs_of
 from spire.marketdata.validation import Universe
 from spire.marketdata.values import Records, RecordType, ServedMarket, empty
 from spire.values.environment import FeedKind
@@ -21,10 +24,59 @@ Index = tuple[RecordType, int]
 
 
 class Publication(NamedTuple):
-    """Records of one index that became visible."""
+    """Records of one type that became visible, grouped by instrument."""
 
     record_type: RecordType
-    run: Run
+    records: Records
+    runs: Runs
+
+
+class Newest:
+    """The last visible record and sequence of each instrument, of one type."""
+
+    def __init__(self, record_type: RecordType) -> None:
+        self._slots = Slots()
+        self._records = empty(record_type)
+        self._visible = np.zeros(0, dtype=np.uint64)
+        self._record_type = record_type
+
+    def put(self, runs: Runs, records: Records) -> None:
+        """Take the last record of each run."""
+        slots = self._places(runs.instruments)
+        self._records[slots] = records[runs.ends - 1]
+        self._visible[slots] = runs.lasts
+
+    def restore(self, visible: Mapping[int, int], records: Records) -> None:
+        """Take last sequences, and the last records as far as there are any."""
+        instruments = np.fromiter(visible.keys(), dtype=np.uint32, count=len(visible))
+        slots = self._places(instruments)
+        self._visible[slots] = np.fromiter(visible.values(), dtype=np.uint64, count=len(visible))
+        self._records[self._places(records["instrument"])] = records
+
+    def visible(self, instrument: int) -> int:
+        """Return the last visible sequence, 0 before the first."""
+        slot = self._slots.find(instrument)
+        return 0 if slot is None else int(self._visible[slot])
+
+    def record(self, instrument: int) -> Records:
+        """Return the last record, or none."""
+        slot = self._slots.find(instrument)
+        if slot is None or not self._records["sequence"][slot]:
+            return empty(self._record_type)
+        return self._records[slot : slot + 1].copy()
+
+    @property
+    def records(self) -> Records:
+        """Return every instrument's last record."""
+        known = self._records[: len(self._slots)]
+        there: Records = known[known["sequence"] > 0]
+        return there
+
+    def _places(self, instruments: NDArray[np.uint32]) -> NDArray[np.intp]:
+        slots = self._slots.of(np.ascontiguousarray(instruments))
+        self._records = grown(self._records, len(self._slots))
+        self._visible = grown(self._visible, len(self._slots))
+        return slots
 
 
 class Image:
@@ -33,17 +85,16 @@ class Image:
     def __init__(self) -> None:
         self.books: dict[int, Book] = {}
         self.resident = Resident()
-        self._last: dict[Index, Records] = {}
-        self._visible: dict[Index, int] = {}
+        self._newest = {kind: Newest(kind) for kind in RecordType}
         self._times: dict[tuple[int, ServedMarket], MarketTime] = {}
 
     def visible(self, index: Index) -> int:
         """Return the last visible sequence of an index, 0 before the first."""
-        return self._visible.get(index, 0)
+        return self._newest[index[0]].visible(index[1])
 
     def last(self, record_type: RecordType, instrument: int) -> Records:
         """Return the last record of a type, or none."""
-        return self._last.get((record_type, instrument), empty(record_type))
+        return self._newest[record_type].record(instrument)
 
     def market_time(self, feed_session: int, market: ServedMarket) -> MarketTime | None:
         """Return the market time of a feed session in one market, None before its first record."""
@@ -51,10 +102,7 @@ class Image:
 
     def restore(self, record_type: RecordType, records: Records, visible: Mapping[int, int]) -> None:
         """Take what the store holds: each instrument's newest record, and every instrument's last sequence."""
-        for instrument, sequence in visible.items():
-            self._visible[record_type, instrument] = sequence
-        for place, instrument in enumerate(records["instrument"].tolist()):
-            self._last[record_type, instrument] = records[place : place + 1]
+        self._newest[record_type].restore(visible, records)
 
     def restore_book(self, records: Records) -> None:
         """Take stored book records, grouped by instrument."""
@@ -65,15 +113,13 @@ class Image:
         """Take a durable frame; return what became visible, in order."""
         publications = []
         for record_type, records in frame.records.items():
-            for run in runs(records):
-                index = (record_type, run.instrument)
-                self._visible[index] = run.last
-                if record_type is RecordType.BOOK:
-                    self._book(run.instrument).apply(run.records)
-                else:
-                    self._last[index] = run.records[-1:]
-                self.resident.add(position, index, run.records)
-                publications.append(Publication(record_type, run))
+            found = runs_of(records)
+            self._newest[record_type].put(found, records)
+            self.resident.add(position, record_type, records)
+            if record_type is RecordType.BOOK:
+                for instrument, begin, end, _ in found.rows():
+                    self._book(instrument).apply(records[begin:end])
+            publications.append(Publication(record_type, records, found))
         return publications
 
     def saw(self, frame: Frame, kind: FeedKind, universe: Universe, monotonic: float) -> list[ServedMarket]:
@@ -97,18 +143,16 @@ class Image:
     def restore_time(self, market: ServedMarket, session: FeedSession, universe: Universe, monotonic: float) -> None:
         """Set market time from the newest records of a session, as after a start."""
         number = session.feed_session_id
-        times = []
         if market.record_type is RecordType.BOOK:
-            candidates = {instrument: book.rows for instrument, book in self.books.items()}
+            parts = [book.rows for book in self.books.values()]
+            records = np.concatenate(parts) if parts else empty(RecordType.BOOK)
         else:
-            candidates = {one: last for (kind, one), last in self._last.items() if kind is market.record_type}
-        for instrument, records in candidates.items():
-            own = records[records["feed_session"] == number]
-            if len(own) and universe.listing_venue(instrument) == market.venue:
-                times.append(int(own["source_time"].max()))
-        if times:
+            records = self._newest[market.record_type].records
+        own = records[records["feed_session"] == number]
+        own = own[universe.listing_venues(own["instrument"]) == market.venue]
+        if len(own):
             clock = self._times[number, market] = MarketTime(session.kind)
-            clock.saw(max(times), monotonic)
+            clock.saw(int(own["source_time"].max()), monotonic)
 
     def _book(self, instrument: int) -> Book:
         book = self.books.get(instrument)
@@ -118,11 +162,10 @@ class Image:
 
 
 class Resident:
-    """Visible records that only the journal holds, per index, until the store has them."""
+    """Visible records that only the journal holds, until the store has them."""
 
     def __init__(self) -> None:
-        self._parts: dict[Index, deque[tuple[int, Records]]] = {}
-        self._order: deque[tuple[int, Index]] = deque()
+        self._frames: deque[tuple[int, RecordType, Records]] = deque()
         self._records = 0
 
     @property
@@ -130,25 +173,25 @@ class Resident:
         """Return how many records are resident."""
         return self._records
 
-    def add(self, position: int, index: Index, records: Records) -> None:
-        """Keep records of a journal position."""
-        parts = self._parts.get(index)
-        if parts is None:
-            parts = self._parts[index] = deque()
-        parts.append((position, records))
-        self._order.append((position, index))
+    def add(self, position: int, record_type: RecordType, records: Records) -> None:
+        """Keep records of a journal position, grouped by instrument."""
+        self._frames.append((position, record_type, records))
         self._records += len(records)
 
     def parts(self, index: Index) -> list[Records]:
         """Return the resident records of an index, oldest first."""
-        return [records for _, records in self._parts.get(index, ())]
+        record_type, instrument = index
+        found = []
+        for _, kind, records in self._frames:
+            if kind is record_type:
+                instruments = records["instrument"]
+                begin = int(np.searchsorted(instruments, instrument))
+                end = int(np.searchsorted(instruments, instrument, side="right"))
+                if begin < end:
+                    found.append(records[begin:end])
+        return found
 
     def trim(self, position: int) -> None:
         """Drop what the store holds: everything up to a journal position."""
-        while self._order and self._order[0][0] <= position:
-            _, index = self._order.popleft()
-            parts = self._parts[index]
-            _, records = parts.popleft()
-            self._records -= len(records)
-            if not parts:
-                del self._parts[index]
+        while self._frames and self._frames[0][0] <= position:
+            self._records -= len(self._frames.popleft()[2])

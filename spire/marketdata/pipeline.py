@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from spire.database.journal import Journal, JournalError, JournalFull
 from spire.database.ordered_writer import Fenced, OrderedWriter, WriterStopped
-from spire.marketdata.acceptance import Acceptance, BatchRequest, Group, Opened, Outcome, Request
+from spire.marketdata.acceptance import GROUP_RECORDS, Acceptance, BatchRequest, Group, Opened, Outcome, Request
 from spire.marketdata.frames import Frame, encode_frames
 from spire.marketdata.image import Image, Publication
 from spire.marketdata.interfaces import Stored
@@ -20,6 +20,11 @@ from spire.wire.errors import Refused, SpireError
 
 STORE_RECORDS: Final = 32_768
 """Records that are handed to the writer at once."""
+
+BUSY_RECORDS: Final = 256
+GATHER_SECONDS: Final = 0.005
+"""After a group of so many records the next begins no sooner than this: with hundreds of instruments most of a group's cost is
+the same however many records it has."""
 
 Portion = tuple[Stored, ...]
 """What the writer takes at once."""
@@ -110,6 +115,8 @@ class Pipeline:
         self._answers: deque[Deferred[Opened | int]] = deque()
         self._pending_records = 0
         self._is_writing = False
+        self._next_start = float("-inf")
+        self._gathering: IDelayedCall | None = None
         self._ready: deque[tuple[Group, list[Deferred[Opened | int]], list[tuple[Frame, list[Publication]]]]] = deque()
         self._is_showing = False
         self._idle: list[Deferred[None]] = []
@@ -142,7 +149,7 @@ class Pipeline:
             await waiting
 
     def _advance(self) -> None:
-        while self._pending and not self._is_writing:
+        while self._pending and not self._is_writing and not self._gathers():
             group = self.acceptance.take(self._pending, self._clock.now())
             answers = [self._answers.popleft() for _ in group.outcomes]
             self._pending_records = sum(left.count for left in self._pending if isinstance(left, BatchRequest))
@@ -150,11 +157,27 @@ class Pipeline:
                 self._ready.append((group, answers, []))
                 self._show()
                 continue
+            if sum(frame.count for frame in group.frames) >= BUSY_RECORDS:
+                self._next_start = self._clock.monotonic() + GATHER_SECONDS
             self._is_writing = True
             written = self._journal.append(encode_frames(group.frames))
             written.addCallbacks(
                 self._durable, self._refused, callbackArgs=(group, answers), errbackArgs=(group, answers)
             )
+
+    def _gathers(self) -> bool:
+        """Return whether to wait for more: a flood is cheaper in few groups, a trickle is never held up."""
+        wait = self._next_start - self._clock.monotonic()
+        if wait <= 0 or self._pending_records >= GROUP_RECORDS:
+            return False
+        if self._gathering is None:
+            self._gathering = self._clock.later(wait, self._gathered)
+        return True
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._next_start = float("-inf")
+        self._advance()
 
     def _durable(self, position: int, group: Group, answers: list[Deferred[Opened | int]]) -> None:
         self._is_writing = False

@@ -146,7 +146,7 @@ class MarketDataServer:
             epoch=epoch,
         )
         self._history = Stretches(self.archive)
-        self._topics: dict[tuple[RecordType, int], LogTopic] = {}
+        self._topics: dict[RecordType, dict[int, LogTopic]] = {kind: {} for kind in RecordType}
         self._stops: list[Callable[[], None]] = []
 
     async def start(self) -> None:
@@ -226,15 +226,24 @@ class MarketDataServer:
     # What became durable
 
     def _visible(self, frame: Frame, publications: Sequence[Publication]) -> None:
-        self._publisher.publish_many(
-            [
-                (self._topic((kind, run.instrument), run.first - 1), run.records.tobytes(), len(run.records), run.last)
-                for kind, run in publications
-            ]
-        )
+        for kind, records, found in publications:
+            size = records.itemsize
+            payload = records.tobytes()
+            topics = self._topics[kind]
+            self._publisher.publish_many(
+                [
+                    (
+                        topics.get(instrument) or self._topic((kind, instrument), last - (end - begin)),
+                        payload[begin * size : end * size],
+                        end - begin,
+                        last,
+                    )
+                    for instrument, begin, end, last in found.rows()
+                ]
+            )
         if frame.kind is FrameKind.BATCH:
-            kind = self._sessions.get(frame.feed_session).kind
-            self._markets.moved(self._image.saw(frame, kind, self.intake.universe, self._clock.monotonic()))
+            session = self._sessions.get(frame.feed_session)
+            self._markets.moved(self._image.saw(frame, session.kind, self.intake.universe, self._clock.monotonic()))
         elif frame.kind is not FrameKind.REMOVED:
             self._markets.session_changed(frame.feed_session)
 
@@ -248,9 +257,11 @@ class MarketDataServer:
         visible: dict[RecordType, dict[int, int]] = {kind: {} for kind in RecordType}
         for kind, instrument, last in await self._patiently(self._store.sequences):
             visible[kind][instrument] = last
-            self._acceptance.sequences.advance(kind, instrument, last)
         newest = await self._patiently(self._store.last_records)
         for kind in RecordType:
+            instruments = np.fromiter(visible[kind].keys(), dtype=np.uint32, count=len(visible[kind]))
+            lasts = np.fromiter(visible[kind].values(), dtype=np.uint64, count=len(visible[kind]))
+            self._acceptance.sequences.observe(kind, instruments, lasts)
             self._image.restore(kind, newest.get(kind, empty(kind)), visible[kind])
         for session in self._sessions.unfinished:
             if any(market.record_type is RecordType.BOOK for market in session.serves):
@@ -302,13 +313,14 @@ class MarketDataServer:
                 raise NotFound(f"There is no instrument {instrument}.", instrument=instrument)
 
     def _topic(self, index: Index, through: int) -> LogTopic:
-        topic = self._topics.get(index)
+        kind, instrument = index
+        topic = self._topics[kind].get(instrument)
         if topic is None:
-            topic = self._topics[index] = self._publisher.log(
-                topic_of(*index),
+            topic = self._topics[kind][instrument] = self._publisher.log(
+                topic_of(kind, instrument),
                 epoch=self._epoch,
                 through=through,
-                codec=CODECS[index[0]],
+                codec=CODECS[kind],
                 history=self._history,
             )
         return topic

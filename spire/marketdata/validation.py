@@ -64,7 +64,7 @@ def check_batch(record_type: RecordType, records: Records, universe: Universe, s
         raise UnknownInstrumentError(
             f"{record_type.name} record {place}: instrument {records['instrument'][place]} is unknown"
         )
-    served = np.isin(listing, np.fromiter(served_venues, dtype=np.uint16, count=len(served_venues)))
+    served = _any_of(listing, served_venues)
     _require(record_type, served, "instrument", "is not listed where the feed session serves this type")
     present = records["present"]
     _require(record_type, present & ~np.uint16(ALLOWED[record_type]) == 0, "present", "has a bit of another type")
@@ -73,6 +73,13 @@ def check_batch(record_type: RecordType, records: Records, universe: Universe, s
     _in_range(record_type, records, "receive_time")
     _require(record_type, universe.are_venues(records["venue"]), "venue", "is unknown")
     _CHECKS[record_type](records, universe)
+
+
+def _any_of(venues: NDArray[np.uint16], wanted: frozenset[int]) -> NDArray[np.bool_]:
+    found = np.zeros(len(venues), dtype=bool)
+    for venue in wanted:
+        found |= venues == venue
+    return found
 
 
 def _trade(records: Records, universe: Universe) -> None:
