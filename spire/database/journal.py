@@ -108,13 +108,13 @@ class Journal:
         return len(self._waiting)
 
     def open(self) -> Iterator[Frame]:
-        """Lock and check the files, repair a torn tail, and return every frame that is held, in order.
+        """Lock and check the files, repair a torn tail, and return every frame that is held, in order; also after `close`.
 
         Blocking. The journal takes appends once this has returned; the frames may be read at leisure, or not at all. Raises
         JournalCorrupt, JournalMismatch, JournalInUse, OSError.
         """
         self._files.open()
-        self._is_open = True
+        self._is_open, self._is_broken, self._closed = True, False, None
         return self.read(self.first_position - 1)
 
     def read(self, after: int, through: int | None = None) -> Iterator[Frame]:

@@ -117,6 +117,8 @@ class JournalFiles:
         """Lock, look at every file, cut off a torn tail; raises what is wrong with the journal."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._take_lock()
+        self.files = []
+        self._is_failed = False
         try:
             names = sorted(self._names(), key=lambda pair: pair[1])
             for index, (path, first, day) in enumerate(names):

@@ -190,6 +190,14 @@ class AppendTests(JournalCase):
         self.successResultOf(closing)
         self.assertEqual(self.successResultOf(last), 2)
 
+    def test_a_closed_journal_can_be_opened_again(self) -> None:
+        """It looks at its files anew, and goes on."""
+        journal, _ = self.opened()
+        self.successResultOf(journal.append(b"a"))
+        self.close(journal)
+        self.assertEqual([frame.payload for frame in journal.open()], [b"a"])
+        self.assertEqual(self.successResultOf(journal.append(b"b")), 2)
+
     def test_a_second_process_is_refused(self) -> None:
         """Two writers would tear each other's frames."""
         self.opened()
