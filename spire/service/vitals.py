@@ -24,7 +24,7 @@ class Vitals:
         self._due = 0.0
         self._collection_began = 0.0
         self._collections: deque[tuple[int, float]] = deque(maxlen=1_000)
-        self._cancel: Callable[[], None] = lambda: None
+        self._cancel: Callable[[], None] = _nothing
 
     def start(self) -> None:
         """Begin to measure."""
@@ -35,6 +35,7 @@ class Vitals:
     def stop(self) -> None:
         """Measure no more."""
         self._cancel()
+        self._cancel = _nothing
         if self._collected in gc.callbacks:
             gc.callbacks.remove(self._collected)
 
@@ -55,3 +56,7 @@ class Vitals:
         else:
             # Only noted here: a collection may begin inside the metrics' own locks.
             self._collections.append((information["generation"], time.perf_counter() - self._collection_began))
+
+
+def _nothing() -> None:
+    """Stand in for a timer's cancel while there is no timer."""
