@@ -31,7 +31,7 @@ class UidService:
     _log = Logger()
 
     def __init__(
-        self, store: IUidStore, high_water: HighWaterFile | None, *, run_in_thread: RunInThread, metrics: Metrics
+        self, store: IUidStore, high_water: HighWaterFile, *, run_in_thread: RunInThread, metrics: Metrics
     ) -> None:
         self._store = store
         self._high_water = high_water
@@ -47,7 +47,7 @@ class UidService:
 
         Raises StoreDown, HighWaterDamaged, OSError.
         """
-        mark = 0 if self._high_water is None else await self._run_in_thread(self._high_water.load)
+        mark = await self._run_in_thread(self._high_water.load)
         next_id = await self._store.next_id()
         self._at_least = first_after(next_id, mark)
         if self._at_least > next_id:
@@ -82,9 +82,8 @@ class UidService:
         return block.first
 
     async def _mark(self, block: Block) -> None:
-        if self._high_water is not None:
-            try:
-                await self._run_in_thread(self._high_water.store, block.end)
-            except OSError as error:
-                self._log.error("the high-water mark cannot be written: {error}", error=error)
-                raise Unavailable("the high-water mark cannot be written") from error
+        try:
+            await self._run_in_thread(self._high_water.store, block.end)
+        except OSError as error:
+            self._log.error("the high-water mark cannot be written: {error}", error=error)
+            raise Unavailable("the high-water mark cannot be written") from error

@@ -43,13 +43,14 @@ def make_room(configuration: UidConfiguration, parts: Parts, *, store: IUidStore
     locator = LocatorLink(configuration.locator, parts, configuration.environment)
     room = ServerRoom(configuration, parts, locator=locator)
     database = room.database(configuration.database, package="spire.uid", prefix="uid")
-    high_water = None
     if database is not None:
         store = UidStore(database)
-        high_water = HighWaterFile(configuration.high_water_file)
     room.link()
     service = UidService(
-        store or MemoryUidStore(), high_water, run_in_thread=parts.run_in_thread, metrics=parts.metrics
+        store or MemoryUidStore(),
+        HighWaterFile(configuration.high_water_file),
+        run_in_thread=parts.run_in_thread,
+        metrics=parts.metrics,
     )
     room.add("counter", service.start, retry_on=StoreDown)
     room.listen(SERVICE, configuration.server, UidAvatars(service))
