@@ -96,7 +96,8 @@ class LogSubscription(Generic[R]):
         self._channel = channel
         self._listener = listener
         self._update = listener.update
-        self.through = after
+        self.after = after
+        self.through: int | None = None
         self.epoch = epoch
         self.begin = begin
         self.resume = resume
@@ -122,12 +123,19 @@ class LogSubscription(Generic[R]):
 
     # From the channel
 
-    def place(self, answer: TopicAnswer) -> None:
+    @property
+    def place(self) -> int | None:
+        """Behind which sequence to go on, or to begin."""
+        return self.after if self.through is None else self.through
+
+    def settle(self, answer: TopicAnswer) -> None:
         """Go on where the listener stands if the answer allows it, otherwise begin again and say so."""
         epoch = answer.epoch
         assert isinstance(epoch, int)
         same = self.epoch is None or self.epoch == epoch
-        wanted = self.through if same and self.through is not None else self.begin
+        wanted = self.place if same else None
+        if wanted is None:
+            wanted = self.begin
         if wanted is None:
             wanted = answer.through
         start = max(wanted, answer.after)
@@ -215,9 +223,9 @@ class LogChannel(Channel):
         if epoch is None:
             epoch = next((one.epoch for one in self._subscriptions if one.epoch is not None), None)
         places = [
-            one.through
+            one.place
             for one in self._subscriptions
-            if one.through is not None and (one.epoch is None or one.epoch == epoch)
+            if one.place is not None and (one.epoch is None or one.epoch == epoch)
         ]
         begins = [one.begin for one in self._subscriptions if one.begin is not None]
         topic, expression, policy = self.key
@@ -235,7 +243,7 @@ class LogChannel(Channel):
         assert isinstance(answer.epoch, int)
         self.epoch = answer.epoch
         for one in self._subscriptions:
-            one.place(answer)
+            one.settle(answer)
 
     def receive(self, after: int, through: int, records: int, flags: int, payload: Payload) -> bool:  # noqa: ARG002
         """Give each subscription what it has not got yet."""

@@ -112,7 +112,7 @@ class LogTopic:
     """
 
     __slots__ = (
-        "_base", "_batch", "_batch_size", "_board", "_flushed", "_last", "_views", "codec", "epoch", "history", "name", "readers",
+        "_base", "_batch", "_board", "_flushed", "_last", "_views", "codec", "epoch", "history", "name", "readers",
         "ring", "through",
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from typing import Final
 from attrs import frozen
 
 from spire.wire.arguments import Bytes, Integer, Text, Typed
-from spire.wire.commands import Command
+from spire.wire.commands import Command, Push
 from spire.wire.topics import Mode, Policy
 
 LONGEST_TOPIC: Final = 200
@@ -68,15 +68,13 @@ class Unsubscribe(Command):
     response = []
 
 
-class Segments(Command):
+class Segments(Push):
     """A box of joined segments (`spire.wire.segments`)."""
 
     arguments = [(b"data", Bytes())]
-    requiresAnswer = False  # noqa: N815 (Twisted's)
 
 
-class StreamEnded(Command):
+class StreamEnded(Push):
     """The end of a stream before its time, with a code that says whether to come again."""
 
     arguments = [(b"stream", Integer(minimum=0)), (b"code", Text(longest=100)), (b"message", Text())]
-    requiresAnswer = False  # noqa: N815 (Twisted's)

@@ -1,0 +1,105 @@
+"""Streams under everything that goes wrong at once: lost boxes, cuts, pauses, broken connections, ageing rings."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from spire.wire.commands import Push
+from spire.wire.errors import Internal
+from spire.wire.stream_commands import Segments
+from spire.wire.topics import Policy
+from tests.wire.stream_support import Recorder, StreamTestCase, ticks
+
+
+class HoleTests(StreamTestCase):
+    """A client proves that it missed nothing, and asks for what it did miss."""
+
+    def test_a_box_that_never_came_is_noticed_and_made_good(self) -> None:
+        """The segment after the hole does not fit; the client asks again from where it stands."""
+        topic = self.log_topic()
+        recorder = self.listen()
+        connection = self.streams.streams[-1].outbound._connection
+        self.publish(topic, 1, 2)
+        write = connection.write_box
+        connection.write_box = lambda _: None  # type: ignore[method-assign, assignment]
+        self.publish(topic, 3, 4)
+        connection.write_box = write  # type: ignore[method-assign]
+        self.publish(topic, 5, 6)
+        self.clock.advance(5)
+        self.assertEqual(recorder.sequences, [1, 2, 3, 4, 5, 6])
+        self.assertEqual(self.metrics.value("spire_streams_recovered_total", reason="hole"), 1)
+
+    def test_a_box_that_cannot_be_read_costs_one_box(self) -> None:
+        """Garbage in a push is logged, and what it displaced is asked for again."""
+        topic = self.log_topic()
+        recorder = self.listen()
+        session = next(iter(self.factory.sessions))
+        session.send(Segments, data=b"\xff\xff\xff\xff garbage")
+        self.publish(topic, 1, 2)
+        self.assertEqual(recorder.sequences, [1, 2])
+        self.assertEqual(len(self.flushLoggedErrors(Internal)), 1)
+
+    def test_pushes_are_one_way(self) -> None:
+        """Segments are never answered."""
+        self.assertTrue(issubclass(Segments, Push))
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["publish", "publish", "flood", "wait", "pause", "resume", "drop", "age", "listen", "restart"]),
+        st.integers(1, 30),
+    ),
+    max_size=25,
+)
+
+
+class LogTestCase(StreamTestCase):
+    """A topic with history, and a small ring."""
+
+    ring_seconds = 5.0
+    ring_budget_bytes = 40_000
+
+
+class AnyOrderTests(SynchronousTestCase):
+    """Whatever happens, a lossless listener gets every record once, and a conflating one the last."""
+
+    @settings(max_examples=25, deadline=None, derandomize=True)
+    @given(EVENTS)
+    def test_nothing_is_missed_and_nothing_comes_twice(self, events: list[tuple[str, int]]) -> None:
+        """Publishing, floods, slow readers, lost connections, forgetful rings, late listeners."""
+        room = LogTestCase()
+        room.setUp()
+        topic = room.log_topic(history=True)
+        listeners = [room.listen(after=0)]
+        latest = room.listen(policy=Policy.CONFLATE, after=0)
+        room.slow_down()
+        for what, number in events:
+            if what in ("publish", "flood"):
+                count = number if what == "publish" else number * 100
+                first, last = topic.through + 1, topic.through + count
+                topic.publish(ticks(first, last).tobytes(), count, last)
+                room.clock.advance(0.003)
+            elif what == "wait":
+                room.clock.advance(number / 100)
+            elif what == "age":
+                room.clock.advance(6)
+            elif what == "drop":
+                room.network.drop()
+            elif what == "restart":
+                topic.end("RESTARTED", "Ask again.")
+            elif what == "listen":
+                recorder = Recorder()
+                room.subscriptions.log("trade/1", recorder, codec=topic.codec, after=0)
+                listeners.append(recorder)
+            else:
+                for link in room.network.connections():
+                    link.server.hold() if what == "pause" else link.server.release()
+        for link in room.network.connections():
+            link.server.release()
+        room.clock.advance(90)
+        everything = list(range(1, topic.through + 1))
+        for listener in listeners:
+            self.assertEqual(listener.sequences, everything)
+            self.assertEqual([call for call in listener.calls if call[0] in ("reset", "lost")], [("reset", 1, 0)])
+        self.assertEqual(latest.sequences[-1:], everything[-1:])
+        self.assertEqual(latest.sequences, sorted(set(latest.sequences)))
