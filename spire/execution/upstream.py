@@ -20,6 +20,7 @@ from spire.marketdata.values import FeedSessionState, Present, Records, RecordTy
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
 from spire.values.amounts import Price, Quantity
+from spire.values.environment import FeedKind
 from spire.values.orders import Side, TradingSession
 from spire.values.time import NANOSECONDS, Timestamp
 from spire.wire.channels import LogSubscription
@@ -299,14 +300,25 @@ class MarketUpstream:
         return self.markets.is_stale(self._venue(instrument), RecordType.BBO)
 
     def market_time(self, instrument: Instrument) -> Timestamp | None:
-        """Return the venue's market time, or the newest quote's where that is later."""
-        known = self.markets.market_time(self._venue(instrument))
+        """Return the venue's market time: that of the feed session of its quotes, or the newest quote's where that is later."""
         quote = self.quote(instrument.instrument_id)
         state = self.state(instrument)
         followed = self._followed.get(instrument.instrument_id)
+        known = None if state is None else self._session_time(instrument, state)
         if quote is None or followed is None or state is None or state.feed_session != followed.feed_session:
             return known
         return quote.time if known is None else max(known, quote.time)
+
+    def _session_time(self, instrument: Instrument, state: FeedSessionState) -> Timestamp | None:
+        """Return the market time of the current session; records alone move that of a replay and of one that ended."""
+        if state.kind is not FeedKind.REPLAY and not state.ended:
+            return self.markets.market_time(self._venue(instrument))
+        times = [
+            row.market_time
+            for row in self.markets.view.rows.values()
+            if row.feed_session == state.feed_session and row.market_time
+        ]
+        return max(times) if times else None
 
     def hours(self, instrument: Instrument, moment: Timestamp) -> Hours | None:
         """Return what is open at a moment of market time; None where the schedule says nothing."""

@@ -20,7 +20,6 @@ from spire.locator.client import Link
 from spire.locator.credentials import Password
 from spire.marketdata.commands import FeedTerms
 from spire.marketdata.values import BboKind, Present, Records, RecordType, Schedule, ServedMarket, empty
-from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
 from spire.service.parts import Parts
 from spire.testing.clock import ManualClock
@@ -106,7 +105,11 @@ class Follower(StreamListener[tuple[Activity, ...]]):
                 words.append("SUBMITTED")
             if event.report is not None:
                 report = event.report
-                fill = "" if report.last_quantity is None else f" {report.last_quantity // 10**6}@{(report.last_price or 0) / 10**6:g}"
+                fill = (
+                    ""
+                    if report.last_quantity is None
+                    else f" {report.last_quantity // 10**6}@{(report.last_price or 0) / 10**6:g}"
+                )
                 words.append(f"{report.exec_type.name}{fill}")
         return words
 
@@ -224,21 +227,20 @@ class ExecutionRoomTestCase(SynchronousTestCase):
             self.platform.run(room.stop())
 
     def crash(self) -> None:
-        """End the server as SIGKILL does: nothing is flushed, nothing answered."""
-        self.process.is_dead = True
+        """End the server as SIGKILL does: nothing is flushed, nobody is told."""
         self.platform.network.drop(SERVICE)
         self.platform.run(self._close())
+        self.process.is_dead = True
 
     async def _close(self) -> None:
-        """Free what the operating system would: the port, the journal's lock, the connections to upstreams."""
-        for child in reversed(self.room.children):
-            if child.name.startswith("port of"):
-                await _settled(child.stop())
-        journal = next(child for child in self.room.children if child.name == "orders")
-        service = journal.stop.__self__  # type: ignore[attr-defined] # the application service
+        """Free what the operating system would: the port, connections, the journal's lock."""
+        children = {child.name: child for child in self.room.children}
+        service = children["orders"].stop.__self__  # type: ignore[attr-defined] # the application service
+        await _settled(children[f"port of {SERVICE}"].stop())
         await service._journal.close()
-        for session in service._upstream._client.session, service._definitions._session:
-            await session.stop()
+        await children["service_locator"].stop.__self__.session.stop()  # type: ignore[attr-defined] # no logout
+        for upstream in ("uid_service", "definitions_service", "market_data_service"):
+            await _settled(children[upstream].stop())
 
     async def in_place(self, function: Any, /, *arguments: Any) -> Any:
         """Do a thread's work at once, or what the test does instead."""

@@ -22,6 +22,7 @@ from spire.values.orders import (
     TimeInForce,
 )
 from spire.values.submission import Submission, Terms
+from spire.values.time import Timestamp
 
 AFTER_RESTART = "the simulated venue restarted"
 
@@ -177,8 +178,8 @@ class SimulationDriver:
                 continue
             state = self._upstream.state(venue.instrument)
             market_time = self._upstream.market_time(venue.instrument)
-            if state is not None and market_time is not None:
-                self._tell(venue, venue.market.expire(market_time, state.trade_date))
+            if state is not None:
+                self._tell(venue, venue.market.expire(market_time or Timestamp(0), state.trade_date))
 
     # Saying
 
