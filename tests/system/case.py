@@ -5,7 +5,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,7 +64,11 @@ class SystemTestCase(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(self._clean()))
         settings = InstanceSettings(environment=self.environment, port_offset=free_port_offset())
         await self.in_thread(self.instance.set_up, settings)
+        self.configure()
         await self.in_thread(self.instance.start, list(self.servers))
+
+    def configure(self) -> None:
+        """Change configuration files before the first start."""
 
     async def _clean(self) -> None:
         for client in reversed(self._clients):
@@ -76,6 +80,10 @@ class SystemTestCase(TestCase):
     def in_thread(self, function: Callable[..., R], *arguments: Any) -> "Deferred[R]":
         """Run a blocking function of the instance."""
         return deferToThread(function, *arguments)
+
+    def as_deferred(self, coroutine: Coroutine[Any, Any, R]) -> "Deferred[R]":
+        """Run a coroutine where Twisted wants a Deferred."""
+        return Deferred.fromCoroutine(coroutine)
 
     async def client(self, account: str, password: str | None = None) -> Spire:
         """Return the platform, logged in as an account of the instance."""

@@ -4,7 +4,6 @@ One instrument, orders in the sequence in which they reached the driver. Plain P
 shares nothing with the platform's matching.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from tests.system.tape import Quote
@@ -20,8 +19,11 @@ class Fill(NamedTuple):
 
 
 class _Order:
-    def __init__(self, name: str, *, buys: bool, limit: int | None, size: int, arrival: int) -> None:
+    def __init__(
+        self, name: str, *, buys: bool, limit: int | None, size: int, arrival: int, session: tuple[int, int]
+    ) -> None:
         self.name = name
+        self.session = session
         self.buys = buys
         self.limit = limit
         self.leaves = size
@@ -34,12 +36,11 @@ class _Order:
 
 
 class FillRule:
-    """Orders of one instrument against a succession of best bids and offers."""
+    """Orders of one instrument against a succession of best bids and offers; a session is a (start, end) in market time."""
 
-    def __init__(self, session: Iterable[tuple[int, int]]) -> None:
+    def __init__(self) -> None:
         self.fills: list[Fill] = []
         self.canceled: set[str] = set()
-        self._sessions = list(session)
         self._resting: list[_Order] = []
         self._quote: Quote | None = None
         self._index = -1
@@ -57,10 +58,41 @@ class FillRule:
             self._trade(order, resting=True)
         self._resting = [order for order in self._resting if order.leaves]
 
-    def submit(self, name: str, *, buys: bool, size: int, limit: int | None, time_in_force: str = "DAY") -> None:
+    @property
+    def shown(self) -> Quote:
+        """The quote shown last."""
+        assert self._quote is not None
+        return self._quote
+
+    def left(self, *, buys: bool) -> int:
+        """Return the size not yet taken on the side that an order trades against."""
+        return self._left[buys]
+
+    def leaves(self, *, buys: bool) -> int:
+        """Return what the resting orders of a side still want."""
+        return sum(order.leaves for order in self._resting if order.buys is buys)
+
+    def is_resting(self, name: str) -> bool:
+        """Return whether an order rests."""
+        return any(order.name == name for order in self._resting)
+
+    def filled(self, name: str) -> int:
+        """Return how much of an order was filled."""
+        return sum(fill.size for fill in self.fills if fill.order == name)
+
+    def submit(
+        self,
+        name: str,
+        *,
+        buys: bool,
+        size: int,
+        limit: int | None,
+        session: tuple[int, int],
+        time_in_force: str = "DAY",
+    ) -> None:
         """Bring an order to the driver at the quote shown last."""
         self._arrivals += 1
-        order = _Order(name, buys=buys, limit=limit, size=size, arrival=self._arrivals)
+        order = _Order(name, buys=buys, limit=limit, size=size, arrival=self._arrivals, session=session)
         if time_in_force == "FOK" and self._reachable(order) < size:
             self.canceled.add(name)
             return
@@ -75,14 +107,14 @@ class FillRule:
         self._resting = [order for order in self._resting if order.name != name]
         self.canceled.add(name)
 
-    def _tradable(self) -> bool:
+    def _tradable(self, order: _Order) -> bool:
         quote = self._quote
         if quote is None or quote.bid is None or quote.ask is None or quote.bid > quote.ask:
             return False
-        return any(start <= quote.time < end for start, end in self._sessions)
+        return order.session[0] <= quote.time < order.session[1]
 
     def _reachable(self, order: _Order) -> int:
-        if not self._tradable() or self._quote is None:
+        if not self._tradable(order) or self._quote is None:
             return 0
         opposite = self._quote.ask if order.buys else self._quote.bid
         assert opposite is not None
