@@ -18,7 +18,7 @@ from spire.marketdata.interfaces import Stored
 from spire.runtime.clock import Clock
 from spire.wire.errors import Refused, SpireError
 
-STORE_RECORDS: Final = 32_768
+STORE_RECORDS: Final = 131_072
 """Records that are handed to the writer at once."""
 
 BUSY_RECORDS: Final = 256

@@ -116,6 +116,7 @@ class MySqlMarketDataStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._grown: set[tuple[int, RecordType]] = set()
 
     async def feed_sessions(self) -> list[FeedSession]:
         """Return every feed session."""
@@ -188,12 +189,26 @@ class MySqlMarketDataStore:
                         last[kind, run.instrument, item.trade_date] = run.records[-1:]
         for kind in RecordType:
             parts = [item.frame.records[kind] for item in items if kind in item.frame.records]
-            _write_blocks(transaction, pack(kind, parts))
+            self._write_blocks(transaction, pack(kind, parts))
         if sequences:
             rows = [(int(kind), instrument, through) for (kind, instrument), through in sorted(sequences.items())]
             transaction.executemany(_INSERT_SEQUENCE, rows)
         if last:
             transaction.executemany(_INSERT_LAST, [_last_row(*key, last[key]) for key in sorted(last)])
+
+    def _write_blocks(self, transaction: Transaction, blocks: Sequence[Block]) -> None:
+        rows = []
+        for block in blocks:
+            whole = block
+            key = (block.instrument, block.record_type)
+            # What is remembered of a commit that was lost costs a block that could have been joined, nothing else.
+            if block.count < MERGE_BELOW and key not in self._grown:
+                before = transaction.fetch(_BLOCK_BEFORE, _before(block))
+                whole = merge(_block_of(before[0]), block) if before else block
+            (self._grown.add if whole.count >= MERGE_BELOW else self._grown.discard)(key)
+            rows.append(_block_row(whole))
+        if rows:
+            transaction.executemany(_INSERT_BLOCK, rows)
 
 
 def _last_row(kind: RecordType, instrument: int, trade_date: str, record: Records) -> tuple[Any, ...]:
@@ -260,37 +275,24 @@ def _session_of(row: tuple[Any, ...]) -> FeedSession:
     )
 
 
-def _write_blocks(transaction: Transaction, blocks: Sequence[Block]) -> None:
-    rows = []
-    for block in blocks:
-        before = transaction.fetch(
-            _BLOCK_BEFORE,
-            (
-                block.instrument,
-                int(block.record_type),
-                block.first_sequence - 1,
-                block.feed_session,
-                MERGE_BELOW,
-                LAYOUT_VERSION,
-            ),
-        )
-        whole = merge(_block_of(before[0]), block) if before and block.count < MERGE_BELOW else block
-        rows.append(
-            (
-                whole.instrument,
-                int(whole.record_type),
-                whole.feed_session,
-                whole.first_sequence,
-                whole.last_sequence,
-                whole.least_time,
-                whole.greatest_time,
-                whole.count,
-                whole.layout_version,
-                whole.payload,
-            )
-        )
-    if rows:
-        transaction.executemany(_INSERT_BLOCK, rows)
+def _before(block: Block) -> tuple[Any, ...]:
+    kind = int(block.record_type)
+    return block.instrument, kind, block.first_sequence - 1, block.feed_session, MERGE_BELOW, LAYOUT_VERSION
+
+
+def _block_row(block: Block) -> tuple[Any, ...]:
+    return (
+        block.instrument,
+        int(block.record_type),
+        block.feed_session,
+        block.first_sequence,
+        block.last_sequence,
+        block.least_time,
+        block.greatest_time,
+        block.count,
+        block.layout_version,
+        block.payload,
+    )
 
 
 def _block_of(row: tuple[Any, ...]) -> Block:

@@ -35,7 +35,7 @@ from spire.wire.publisher import Publisher
 SERVICE: Final = "market_data_service"
 FEED_SERVICE: Final = "market_data_feed_service"
 RULE: Final = "CONSOLIDATED"
-_MOST_PORTIONS: Final = 4
+_MOST_PORTIONS: Final = 2
 """Portions of records in one transaction of the writer."""
 
 
