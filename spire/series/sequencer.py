@@ -1,28 +1,32 @@
 """Gives records their sequences: dense per index, ascending, never twice (sans-I/O)."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 
 Integers = NDArray[np.integer[Any]]
 
 
-@frozen(kw_only=True)
-class Run:
-    """The records of one index in a sorted batch: `first` is the sequence of the one at `begin`, `end` is exclusive."""
+class Runs(NamedTuple):
+    """A batch in the order of its indexes, one run of records for each index.
 
-    index: int
-    begin: int
-    end: int
-    first: int
+    `order` sorts the batch (stable), `sequences` belong to the records in that order; run n is `begins[n]` up to, not
+    including, `ends[n]`, of index `indexes[n]`, and its last record has the sequence `throughs[n]`.
+    """
 
-    @property
-    def through(self) -> int:
-        """The sequence of the last one."""
-        return self.first + self.end - self.begin - 1
+    order: NDArray[np.intp]
+    sequences: NDArray[np.uint64]
+    indexes: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    throughs: NDArray[np.int64]
+
+    def rows(self) -> Iterator[tuple[int, int, int, int]]:
+        """Return (index, begin, end, through) of each run."""
+        return zip(self.indexes.tolist(), self.begins.tolist(), self.ends.tolist(), self.throughs.tolist(), strict=True)
 
 
 class Sequencer:
@@ -52,25 +56,31 @@ class Sequencer:
         if through > self._last.get(index, 0):
             self._last[index] = through
 
-    def assign_batch(self, indexes: Integers) -> tuple[NDArray[np.intp], NDArray[np.uint64], tuple[Run, ...]]:
+    def assign_batch(self, indexes: Integers) -> Runs:
         """Give each record of a batch its sequence, by the index it belongs to.
 
-        Returns the stable order that sorts the batch by index, the sequences of the records in that order, and the run
-        of each index. `records[order]` with these sequences is what is journaled and published.
+        `records[runs.order]` with `runs.sequences` is what is journaled and published. No Python runs per record, and
+        next to none per index.
         """
         order = np.argsort(indexes, kind="stable")
-        ordered = indexes[order]
-        if not len(ordered):
-            return order, np.empty(0, np.uint64), ()
-        begins = np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
-        ends = np.append(begins[1:], len(ordered))
-        last = self._last
-        runs = []
-        offsets = []
-        for index, begin, end in zip(ordered[begins].tolist(), begins.tolist(), ends.tolist(), strict=True):
-            before = last.get(index, 0)
-            last[index] = before + end - begin
-            runs.append(Run(index=index, begin=begin, end=end, first=before + 1))
-            offsets.append(before + 1 - begin)
-        sequences = np.arange(len(ordered), dtype=np.int64) + np.repeat(np.array(offsets, np.int64), ends - begins)
-        return order, sequences.astype(np.uint64), tuple(runs)
+        ordered = indexes[order].astype(np.int64)
+        changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+        begins = np.concatenate(([0], changes)).astype(np.int64)[: len(ordered)]
+        ends = np.append(begins[1:], len(ordered))[: len(begins)]
+        distinct = ordered[begins]
+        keys = distinct.tolist()
+        befores = np.fromiter(map(self._last.get, keys, repeat(0)), np.int64, len(keys))
+        throughs = befores + ends - begins
+        self._last.update(zip(keys, throughs.tolist(), strict=True))
+        sequences = np.arange(1, len(ordered) + 1, dtype=np.int64) + np.repeat(befores - begins, ends - begins)
+        return Runs(order, sequences.astype(np.uint64), distinct, begins, ends, throughs)
+
+    def take_back(self, runs: Runs) -> None:
+        """Undo `assign_batch`: the records were accepted nowhere, and nobody has seen their sequences.
+
+        Raises ValueError where later ones have been given out since: that would make a hole.
+        """
+        keys, throughs = runs.indexes.tolist(), runs.throughs.tolist()
+        if any(self._last.get(key) != through for key, through in zip(keys, throughs, strict=True)):
+            raise ValueError("later sequences have been given out")
+        self._last.update(zip(keys, (runs.throughs - runs.ends + runs.begins).tolist(), strict=True))

@@ -36,9 +36,7 @@ class Flush:
     def __init__(self, groups: "Groups") -> None:
         self.touched: set[OutboundStream] = set()
         self.groups: list[Group] = []
-        self.segments = 0
-        self.records = 0
-        self.size = 0
+        self.made: list[Segment] = []
         self._groups = groups
 
     def group(self, streams: Iterable[OutboundStream]) -> Group:

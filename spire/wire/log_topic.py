@@ -188,16 +188,19 @@ class LogTopic:
 
     def flush(self, time: int, flush: Flush) -> None:
         """Make segments of the open batch and queue them for all subscribers."""
-        if not self._batch:
+        batch = self._batch
+        if not batch:
             return
+        self._batch = []
+        if len(batch) > 1 or len(batch[0][0]) > PAYLOAD_LIMIT:
+            batch = self._gathered(batch)
         base = self._base
-        for payload, count, through in self._gathered():
-            one = segment(base.stream, self._flushed, through, count, payload, time=time)
+        stream = base.stream
+        for payload, count, through in batch:
+            one = segment(stream, self._flushed, through, count, payload, time=time)
             self._flushed = through
             self.ring.append(one)
-            flush.segments += 1
-            flush.records += count
-            flush.size += one.size
+            flush.made.append(one)
             if base.subscribers:
                 base.publish(one, flush)
             if len(self._views) > 1:
@@ -246,11 +249,8 @@ class LogTopic:
         one = self._last
         return segment(one.stream, min(position, one.after), self._flushed, 1, one.payload, time=one.time)
 
-    def _gathered(self) -> list[tuple[bytes, int, int]]:
-        """Empty the open batch into payloads that fit a segment."""
-        batch, self._batch = self._batch, []
-        if len(batch) == 1 and len(batch[0][0]) <= PAYLOAD_LIMIT:
-            return batch
+    def _gathered(self, batch: list[tuple[bytes, int, int]]) -> list[tuple[bytes, int, int]]:
+        """Join and cut what was published into payloads that fit a segment."""
         gathered: list[tuple[bytes, int, int]] = []
         parts: list[bytes] = []
         size = total = last = 0

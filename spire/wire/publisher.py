@@ -124,9 +124,9 @@ class Publisher:
                 topic.flush(time, flush.touched)
         if logs:
             self._ages.append((self.clock.monotonic(), time, logs))
-            self._ring_bytes += flush.size
-            self._segments.inc(flush.segments)
-            self._records.inc(flush.records)
+            self._ring_bytes += sum([one.size for one in flush.made])
+            self._segments.inc(len(flush.made))
+            self._records.inc(sum([one.records for one in flush.made]))
             self._age()
         flush.hand_over()
 

@@ -19,14 +19,15 @@ class SequencerTests(SynchronousTestCase):
         """Order within an index is the order of arrival, and no number is left out or repeated."""
         vector, single = Sequencer(), Sequencer()
         for batch in batches:
-            order, sequences, runs = vector.assign_batch(np.array(batch, np.uint32))
+            runs = vector.assign_batch(np.array(batch, np.uint32))
             expected = [single.assign(index) for index in batch]
             given_out = np.empty(len(batch), np.uint64)
-            given_out[order] = sequences
+            given_out[runs.order] = runs.sequences
             self.assertEqual(given_out.tolist(), expected)
-            for run in runs:
-                self.assertEqual({batch[place] for place in order[run.begin : run.end]}, {run.index})
-                self.assertEqual(sequences[run.begin : run.end].tolist(), list(range(run.first, run.through + 1)))
+            for index, begin, end, through in runs.rows():
+                self.assertEqual({batch[place] for place in runs.order[begin:end]}, {index})
+                first = through - (end - begin) + 1
+                self.assertEqual(runs.sequences[begin:end].tolist(), list(range(first, through + 1)))
         self.assertEqual(vector.all_last(), single.all_last())
 
     def test_it_goes_on_from_what_was_stored(self) -> None:
@@ -36,6 +37,23 @@ class SequencerTests(SynchronousTestCase):
         sequencer.observe(7, 45)
         self.assertEqual(sequencer.assign(7, 3), 51)
         self.assertEqual((sequencer.last(7), sequencer.last(8)), (53, 0))
+
+    def test_what_was_accepted_nowhere_is_given_out_again(self) -> None:
+        """A batch that the journal refused leaves no hole."""
+        sequencer = Sequencer({1: 5})
+        before = dict(sequencer.all_last())
+        runs = sequencer.assign_batch(np.array([1, 2, 1], np.uint32))
+        sequencer.take_back(runs)
+        self.assertEqual({index: last for index, last in sequencer.all_last().items() if last}, before)
+        self.assertEqual(sequencer.assign(1), 6)
+
+    def test_what_others_follow_is_not_taken_back(self) -> None:
+        """Once later sequences exist the earlier ones stay."""
+        sequencer = Sequencer()
+        runs = sequencer.assign_batch(np.array([1], np.uint32))
+        sequencer.assign(1)
+        with self.assertRaises(ValueError):
+            sequencer.take_back(runs)
 
     def test_at_least_one_is_asked_for(self) -> None:
         """Zero is a mistake of the caller."""

@@ -6,11 +6,14 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.runtime.metrics import Metrics
+from spire.runtime.tasks import Tasks
 from spire.testing.clock import ManualClock
 from spire.wire.boxes import BoxParser
 from spire.wire.outbound import OutboundLimits, OutboundStream, StreamClosedError
+from spire.wire.publisher import Publisher
 from spire.wire.segments import BOX_LIMIT, Segment, parse, segment
-from tests.wire.stream_support import StreamTestCase, ticks
+from spire.wire.topics import Policy
+from tests.wire.stream_support import PACKED, StreamTestCase, ticks
 
 
 class Line:
@@ -41,6 +44,11 @@ class Line:
     def streams(self) -> list[int]:
         """Return the stream of each segment written, in order."""
         return [head[0] for box in self.boxes if b"data" in box for head in parse(box[b"data"])[0]]
+
+    def throughs(self) -> list[int]:
+        """Return where the first stream written stood, segment by segment."""
+        heads = [head for box in self.boxes if b"data" in box for head in parse(box[b"data"])[0]]
+        return [head[5] for head in heads if head[0] == heads[0][0]]
 
 
 def one(stream: int, after: int, size: int = 10) -> Segment:
@@ -221,3 +229,61 @@ class SlowReaderTests(StreamTestCase):
         self.publish(quiet, 1, 1)
         self.assertEqual(recorder.sequences, list(range(1, 60_001)))
         self.assertEqual(other.calls, [("reset", 1, 0), "ready", "update"])
+
+
+class SharingTests(SynchronousTestCase):
+    """Connections that follow the same topics are written the same boxes."""
+
+    def setUp(self) -> None:
+        """Make 500 topics, and three connections that follow them all."""
+        self.clock = ManualClock()
+        metrics = Metrics()
+        self.publisher = Publisher(clock=self.clock, tasks=Tasks(self.clock, metrics), metrics=metrics)
+        self.topics = [self.publisher.log(f"trade/{number}", epoch=1, through=0, codec=PACKED) for number in range(500)]
+        self.lines = [Line() for _ in range(3)]
+        self.streams = [OutboundStream(line, clock=self.clock, metrics=metrics) for line in self.lines]
+        for topic in self.topics:
+            for stream in self.streams:
+                topic.view(None, Policy.LOSSLESS).join(stream)
+
+    def publish(self, sequence: int) -> None:
+        """Publish one record on each topic, and flush."""
+        payload = ticks(sequence, sequence).tobytes()
+        self.publisher.publish_many((topic, payload, 1, sequence) for topic in self.topics)
+        self.clock.pump()
+
+    def test_one_box_serves_all(self) -> None:
+        """The very same bytes go to every connection."""
+        self.publish(1)
+        self.assertEqual([len(line.boxes) for line in self.lines], [1, 1, 1])
+        self.assertEqual(self.lines[0].boxes, self.lines[2].boxes)
+        self.assertEqual(self.lines[0].streams(), [topic.view(None, Policy.LOSSLESS).stream for topic in self.topics])
+
+    def test_one_that_is_full_keeps_its_order(self) -> None:
+        """What it could not take follows later, in order, while the others go on."""
+        self.publish(1)
+        self.lines[2].set(writable=False)
+        self.publish(2)
+        self.publish(3)
+        self.lines[2].set(writable=True)
+        self.publish(4)
+        self.assertEqual([line.throughs() for line in self.lines], [[1, 2, 3, 4]] * 3)
+
+    def test_one_that_fills_up_on_the_way_gets_the_rest_later(self) -> None:
+        """A pause between two shared boxes loses nothing."""
+        self.lines[1].pause_after = 1
+        records = ticks(1, 20).tobytes()
+        self.publisher.publish_many((topic, records, 20, 20) for topic in self.topics)
+        self.clock.pump()
+        self.assertEqual(len(self.lines[1].boxes), 1)
+        for _ in range(10):
+            self.lines[1].set(writable=True)
+        self.assertEqual(self.lines[1].streams(), self.lines[0].streams())
+
+    def test_one_that_leaves_is_written_nothing_more(self) -> None:
+        """Membership changes between two flushes hold for the second."""
+        self.publish(1)
+        for topic in self.topics:
+            topic.view(None, Policy.LOSSLESS).leave(self.streams[1])
+        self.publish(2)
+        self.assertEqual([line.throughs() for line in self.lines], [[1, 2], [1], [1, 2]])
