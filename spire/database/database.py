@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
-from threading import Lock
 from typing import Any, TypeVar, TypeVarTuple
 
 from attrs import frozen
@@ -20,6 +19,7 @@ from twisted.python.failure import Failure
 from spire.database.address import DatabaseAddress
 from spire.database.connector import Connector, ConnectTimeouts, Login, StoreConnection
 from spire.database.errors import CommitUnknown, StoreBusy, StoreClosed, StoreDown, StoreError, StoreTimeout
+from spire.database.job import Job
 from spire.database.pool import Pool, StorePool
 from spire.database.transaction import Callback, Transaction, translated
 from spire.runtime.clock import Clock
@@ -63,31 +63,6 @@ class DatabaseLimits:
     drain_seconds: float = 5.0
 
 
-class _Job:
-    """One call of `run`: begun by a thread, or given up by the reactor, whichever comes first."""
-
-    def __init__(self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], added: float) -> None:
-        self.name = name
-        self.function = function
-        self.arguments = arguments
-        self.added = added
-        self.is_probe = False
-        self.retries = 0
-        self._lock = Lock()
-        self._is_taken = False
-
-    def take(self) -> bool:
-        """Say True to the first who asks."""
-        with self._lock:
-            is_first = not self._is_taken
-            self._is_taken = True
-        return is_first
-
-    def give_up(self) -> None:
-        """Keep it from being begun, if no thread has begun it."""
-        self.take()
-
-
 class Database:
     """Runs functions in transactions on a pool of connections.
 
@@ -114,7 +89,7 @@ class Database:
         self._sleep = sleep
         self._jitter = jitter
         self._pool: Pool | None = None
-        self._jobs: set[_Job] = set()
+        self._jobs: set[Job] = set()
         self._idle: Deferred[None] | None = None
         self._unreachable: StoreDown | None = None
         self._is_aborting = False
@@ -169,7 +144,7 @@ class Database:
             raise StoreDown(str(self._unreachable))
         if len(self._jobs) >= self._limits.waiting:
             raise StoreBusy(f"{len(self._jobs)} calls wait for the store already")
-        result: R = await self._submit(_Job(name, function, arguments, self._clock.monotonic()))
+        result: R = await self._submit(Job(name, function, arguments, self._clock.monotonic()))
         return result
 
     async def stop(self) -> None:
@@ -191,7 +166,7 @@ class Database:
         self._pool.close()
         self.state = DatabaseState.CLOSED
 
-    async def _submit(self, job: _Job) -> Any:
+    async def _submit(self, job: Job) -> Any:
         """Give a job to the pool and await its outcome, or its turn to begin until the wait is over."""
         assert self._pool is not None
         self._jobs.add(job)
@@ -225,7 +200,7 @@ class Database:
                 self._log.failure("a callback after the commit of {name} failed", failure=Failure(), name=job.name)
         return result
 
-    def _give_up(self, job: _Job, outcome: Deferred[Any]) -> None:
+    def _give_up(self, job: Job, outcome: Deferred[Any]) -> None:
         if job.take() and not outcome.called:
             outcome.errback(StoreBusy(f"{job.name} waited {self._limits.wait_seconds} s for a connection"))
 
@@ -243,7 +218,7 @@ class Database:
 
     # Reachability, on the reactor thread; `_unreachable` is also set and read by the worker threads.
 
-    def _look_at_reachability(self, job: _Job) -> None:
+    def _look_at_reachability(self, job: Job) -> None:
         is_down = self._unreachable is not None
         was_down = self._probe_timer is not None
         if is_down and not was_down:
@@ -263,8 +238,8 @@ class Database:
         for callback in tuple(self._observers):
             callback(is_up)
 
-    def _probe_job(self) -> _Job:
-        job = _Job("probe", _probe, (), self._clock.monotonic())
+    def _probe_job(self) -> Job:
+        job = Job("probe", _probe, (), self._clock.monotonic())
         job.is_probe = True
         return job
 
@@ -285,7 +260,7 @@ class Database:
 
     # In a worker thread.
 
-    def _in_thread(self, job: _Job) -> Outcome:
+    def _in_thread(self, job: Job) -> Outcome:
         if not job.take():
             raise StoreBusy(f"{job.name} was given up before it began")
         if self._unreachable is not None and not job.is_probe:
@@ -305,14 +280,14 @@ class Database:
                     retries=job.retries,
                 )
 
-    def _until_done(self, job: _Job) -> Outcome:
+    def _until_done(self, job: Job) -> Outcome:
         assert self._pool is not None
         may_reconnect = True
         repeats = 0
         while True:
             connection = self._live_connection(self._pool)
             try:
-                return self._attempt(connection, job)
+                outcome = self._attempt(connection, job)
             except CommitUnknown:
                 self._pool.disconnect(connection)
                 raise
@@ -339,10 +314,13 @@ class Database:
                 if not connection.rollback():
                     self._pool.disconnect(connection)
                 raise
+            else:
+                self._unreachable = None  # only an answer proves that the server is there
+                return outcome
             job.retries += 1
             self._retries.labels(transaction=job.name).inc()
 
-    def _attempt(self, connection: StoreConnection, job: _Job) -> Outcome:
+    def _attempt(self, connection: StoreConnection, job: Job) -> Outcome:
         with translated():
             cursor = connection.raw.cursor()
         transaction = Transaction(cursor)
@@ -371,7 +349,6 @@ class Database:
         except StoreDown as error:
             self._unreachable = error
             raise
-        self._unreachable = None
         return connection
 
 

@@ -277,6 +277,22 @@ class ReachabilityTests(DatabaseCase):
         self.assertEqual(heard, [False, True])
         self.assertEqual(self.successResultOf(self.run_now("w", write)), "written")
 
+    def test_while_a_probe_has_no_answer_the_store_stays_away(self) -> None:
+        """A server that hangs takes connections: callers must not queue up behind the probe."""
+        self.open()
+        seen: list[bool] = []
+        run = self.first.run
+
+        def watched(statement: str) -> None:
+            seen.append(self.database.is_up)
+            run(statement)
+
+        self.first.fail("UPDATE", pymysql.OperationalError(2013, "Lost connection (timed out)"))
+        self.failureResultOf(self.run_now("w", write), StoreTimeout)
+        self.patch(self.first, "run", watched)
+        self.clock.advance(0)
+        self.assertEqual((seen, self.database.is_up), ([False, False], True))
+
     def test_a_loss_is_noticed_while_nobody_calls(self) -> None:
         """A server that only listens must say that it is degraded, too."""
         self.open()
