@@ -29,11 +29,12 @@ DAY = date(2013, 10, 7)
 SYMBOL = "BAC"
 TICKER = f"{SYMBOL}.XNYS"
 MINUTE = 60 * 10**9
-SPEED = 60.0
+SPEED = 30.0
 FEED = "replay-feed"
 SERVERS = ("service-locator", "uid", "definitions", "market-data", "charting", "order-execution")
 KILLED = (*SERVERS, FEED, "database")
 RECOVERY_SECONDS = 10.0
+AT_ONCE_SECONDS = 2.0
 LONGEST_SECONDS = 30.0
 """How long a recovery is measured before the test gives up."""
 HONEST_REFUSALS = {"STORE_DOWN", "NOT_ROUTED", "QUOTE_STALE", "QUOTE_MISSING", "QUOTE_CROSSED", "SHORT_REQUIRED"}
@@ -274,7 +275,7 @@ class FailuresTests(SystemTestCase):
         await self.check_store_down(quote[0] - FAR)
         held = self.held()
         await self.feed("step", count=steps)
-        await until(lambda: self.held() == held + LOT, 1.0, "the fill is in the position")
+        await until(lambda: self.held() == held + LOT, AT_ONCE_SECONDS, "the fill is in the position")
         self.assertEqual(self.ledger.executions(filling), [ExecType.NEW, ExecType.TRADE])
         await self.in_thread(self.instance.start_database)
         await self.until_stored()
