@@ -1,0 +1,1 @@
+The Market Data Server takes feeds' trades, quotes and book rows, journals and sequences them, stores them in packed blocks, and serves history, snapshots and live streams that survive the killing of any process.
