@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import tomlkit
@@ -121,7 +121,7 @@ class Instance:
             settings = InstanceSettings() if settings is None else settings
             if settings.environment is Environment.PRODUCTION:
                 raise OperationError("a private database and demo accounts are not for PRODUCTION")
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_settings(self.layout.settings, settings)
         elif settings not in (None, self.settings):
             raise OperationError(f"the instance at {self.home} was set up with other settings: {self.layout.settings}")
@@ -247,15 +247,15 @@ class Instance:
         if not self.database.is_running:
             self.database.start()
 
-    def check(self) -> list[ProcessState]:
-        """Return how the database and every process of the instance is."""
-        return list(self._states())
+    def check(self, names: Sequence[str] | None = None) -> list[ProcessState]:
+        """Return how these are ("database" among them), or the database and every process of the instance."""
+        return [self._state(name) for name in ((DATABASE, *self.names) if names is None else names)]
 
-    def _states(self) -> Iterator[ProcessState]:
-        is_running = self.database.is_running
-        yield ProcessState(name=DATABASE, condition=Condition.READY if is_running else Condition.STOPPED)
-        for name in self.names:
-            yield self.process(name).state()
+    def _state(self, name: str) -> ProcessState:
+        if name == DATABASE:
+            condition = Condition.READY if self.database.is_running else Condition.STOPPED
+            return ProcessState(name=DATABASE, condition=condition)
+        return self.process(name).state()
 
     def ordered(self, names: Sequence[str] | None, *, with_all_feeds: bool = False) -> list[str]:
         """Return these processes, or all of this instance, in start order; ValueError for an unknown name."""

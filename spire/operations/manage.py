@@ -185,8 +185,7 @@ def run(target: _Target, names: tuple[str, ...]) -> None:
 @_reporting
 def check(target: _Target, names: tuple[str, ...], as_json: bool) -> None:
     """Say how all, or these, are; the exit status is 0 only if all are up."""
-    wanted = target.names(names)
-    states = [state for state in target.instance.check() if wanted is None or state.name in wanted]
+    states = target.instance.check(target.names(names))
     if as_json:
         click.echo(json.dumps([asdict(state) | {"is_up": state.is_up} for state in states], indent=2))
     else:
