@@ -230,7 +230,7 @@ class SecondOpinionTests(SynchronousTestCase):
     @settings(max_examples=200, derandomize=True, deadline=None)
     def test_every_history_fills_as_the_plain_rule_says(self, steps: list[tuple[Any, ...]]) -> None:
         """Same orders, same quotes, same fills."""
-        market, rule, found, count = Market(), FillRule([(0, 10**18)]), list[tuple[int, int, int, int]](), 0
+        market, rule, found, count = Market(), FillRule(), list[tuple[int, int, int, int]](), 0
         for number, step in enumerate(steps, 1):
             if step[0] == "quote":
                 _, bid, bid_size, ask, ask_size = step
@@ -256,7 +256,9 @@ class SecondOpinionTests(SynchronousTestCase):
                 )
                 working.limit, working.leaves = (None if limit is None else Price(limit)), Quantity(size)
                 outcomes = market.submit(working, OPEN, is_fresh=True)
-                rule.submit(str(count), buys=buys, size=size, limit=limit, time_in_force=time_in_force)
+                rule.submit(
+                    str(count), buys=buys, size=size, limit=limit, time_in_force=time_in_force, session=(0, 10**18)
+                )
             else:
                 market.cancel(step[1])
                 rule.cancel(str(step[1]))
