@@ -129,8 +129,8 @@ class Acceptance:
         elif frame.kind is FrameKind.ENDED:
             self.sessions.end(frame.feed_session, frame.time)
         for record_type, records in frame.records.items():
-            found = runs_of(records)
-            self.sequences.observe(record_type, found.instruments, found.lasts)
+            for instrument, _, _, last in runs_of(records).rows():
+                self.sequences.observe(record_type, instrument, last)
 
     def take(self, pending: deque[Request], now: Timestamp) -> Group:
         """Take the next group off the queue: batches as far as they follow each other, or one other request.
@@ -216,7 +216,7 @@ class Acceptance:
     ) -> Records:
         everything = np.concatenate(parts) if len(parts) > 1 else parts[0]
         records, before = self.sequences.assign(record_type, everything)
-        group.undo.append(lambda: self.sequences.restore(record_type, before))
+        group.undo.append(lambda: self.sequences.take_back(record_type, before))
         records["feed_session"] = feed_session
         received = records["receive_time"]
         records["receive_time"] = np.where(received == 0, now, received)
@@ -283,7 +283,7 @@ class Acceptance:
         everything = np.concatenate(gone)
         everything["receive_time"] = now
         records, before = self.sequences.assign(RecordType.BOOK, everything)
-        group.undo.append(lambda: self.sequences.restore(RecordType.BOOK, before))
+        group.undo.append(lambda: self.sequences.take_back(RecordType.BOOK, before))
         frame = Frame(kind=FrameKind.REMOVED, feed_session=number, time=now)
         group.frames.append(evolve(frame, records={RecordType.BOOK: records}))
         return True

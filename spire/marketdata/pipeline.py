@@ -104,12 +104,15 @@ class Pipeline:
         storing: Storing,
         clock: Clock,
         visible: Visible,
+        trouble: Callable[[str | None], object] = lambda _: None,
     ) -> None:
         self.acceptance = acceptance
         self.image = image
         self._journal = journal
         self._storing = storing
         self._clock = clock
+        self._trouble = trouble
+        self._is_in_trouble = False
         self._visible = visible
         self._pending: deque[Request] = deque()
         self._answers: deque[Deferred[Opened | int]] = deque()
@@ -181,6 +184,9 @@ class Pipeline:
 
     def _durable(self, position: int, group: Group, answers: list[Deferred[Opened | int]]) -> None:
         self._is_writing = False
+        if self._is_in_trouble:
+            self._is_in_trouble = False
+            self._trouble(None)
         shown = [(frame, self.image.apply(position, frame)) for frame in group.frames]
         self._storing.add(position, self.stored(group.frames))
         self._ready.append((group, answers, shown))
@@ -205,6 +211,8 @@ class Pipeline:
         self._is_writing = False
         self._log.error("the journal refused {count} frames: {error}", count=len(group.frames), error=failure.value)
         self.acceptance.abandon(group)
+        self._is_in_trouble = True
+        self._trouble(f"the journal takes nothing: {failure.value}")
         code = "JOURNAL_FULL" if failure.check(JournalFull) else "JOURNAL_FAILED"
         error = Refused(code, "The server's journal takes nothing now; nothing was accepted, send it again later.")
         self._show()

@@ -1,6 +1,6 @@
 """Dense sequences per (type, instrument) for whole batches, with a way back when the journal refuses them (sans-I/O).
 
-Everything is done for all instruments of a batch at once: with hundreds of instruments a batch holds one or two records of each, and a
+Batches are handled for all instruments at once: with hundreds of instruments a batch holds one or two records of each, and a
 loop over instruments would cost more than the records do.
 """
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spire.marketdata.values import Records, RecordType
+from spire.series.sequencer import Runs as Assigned
+from spire.series.sequencer import Sequencer
 
 Places = NDArray[np.intp]
 Counts = NDArray[np.uint64]
@@ -107,49 +109,27 @@ def grown(array: NDArray[Any], size: int) -> NDArray[Any]:
     return bigger
 
 
-class Assigned(NamedTuple):
-    """What `Sequences.restore` needs to take an assignment back."""
-
-    slots: Places
-    before: Counts
-
-
 class Sequences:
     """The last sequence given out per type and instrument."""
 
     def __init__(self) -> None:
-        self._slots = Slots()
-        self._last: dict[RecordType, Counts] = {kind: np.zeros(0, dtype=np.uint64) for kind in RecordType}
+        self._sequencers = {kind: Sequencer() for kind in RecordType}
 
     def last(self, record_type: RecordType, instrument: int) -> int:
         """Return the last sequence of an instrument, 0 before the first."""
-        slot = self._slots.find(instrument)
-        last = self._last[record_type]
-        return 0 if slot is None or slot >= len(last) else int(last[slot])
+        return self._sequencers[record_type].last(instrument)
 
-    def observe(self, record_type: RecordType, instruments: NDArray[np.uint32], lasts: Counts) -> None:
-        """Take what history says of different instruments; never goes back."""
-        slots, last = self._places(record_type, instruments)
-        last[slots] = np.maximum(last[slots], lasts)
+    def observe(self, record_type: RecordType, instrument: int, last: int) -> None:
+        """Take what history says; never goes back."""
+        self._sequencers[record_type].observe(instrument, last)
 
     def assign(self, record_type: RecordType, records: Records) -> tuple[Records, Assigned]:
-        """Return the records grouped by instrument with their sequences, and what `restore` needs to take them back."""
-        grouped = records[np.argsort(records["instrument"], kind="stable")]
-        instruments = np.ascontiguousarray(grouped["instrument"])
-        begins, ends = _edges(instruments)
-        slots, last = self._places(record_type, instruments[begins])
-        before = last[slots]
-        lengths = (ends - begins).astype(np.uint64)
-        last[slots] = before + lengths
-        offsets = np.repeat(before + np.uint64(1) - begins.astype(np.uint64), ends - begins)
-        grouped["sequence"] = offsets + np.arange(len(grouped), dtype=np.uint64)
-        return grouped, Assigned(slots, before)
+        """Return the records grouped by instrument with their sequences, and what `take_back` needs."""
+        assigned = self._sequencers[record_type].assign_batch(records["instrument"])
+        grouped = records[assigned.order]
+        grouped["sequence"] = assigned.sequences
+        return grouped, assigned
 
-    def restore(self, record_type: RecordType, assigned: Assigned) -> None:
-        """Take back an assignment that never became visible."""
-        self._last[record_type][assigned.slots] = assigned.before
-
-    def _places(self, record_type: RecordType, instruments: NDArray[np.uint32]) -> tuple[Places, Counts]:
-        slots = self._slots.of(instruments)
-        self._last[record_type] = last = grown(self._last[record_type], len(self._slots))
-        return slots, last
+    def take_back(self, record_type: RecordType, assigned: Assigned) -> None:
+        """Undo an assignment that never became visible; the latest first."""
+        self._sequencers[record_type].take_back(assigned)

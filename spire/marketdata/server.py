@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from spire.database.errors import StoreDown
-from spire.database.journal import Journal
+from spire.database.journal import Journal, JournalMismatch
 from spire.database.ordered_writer import Fenced, OrderedWriter, WriterStopped
 from spire.marketdata.acceptance import Acceptance
 from spire.marketdata.archive import READ_ALL, Archive, Stretches
@@ -81,7 +81,8 @@ class Reference(Protocol):
 class MarketDataServer:
     """Owns feed sessions, the journal, the image and the topics.
 
-    `start` rebuilds everything from store and journal; from then on a record is visible exactly when the journal holds it.
+    `start` rebuilds everything from store and journal; from then on a record is visible exactly when the journal holds it. `trouble`
+    hears why the journal takes nothing, and None when it does again.
     """
 
     _log = Logger()
@@ -100,6 +101,7 @@ class MarketDataServer:
         publisher: Publisher,
         clock: Clock,
         tasks: Tasks,
+        trouble: Callable[[str | None], object] = lambda _: None,
     ) -> None:
         self._epoch = epoch
         self._store = store
@@ -119,6 +121,7 @@ class MarketDataServer:
             storing=self._storing,
             clock=clock,
             visible=self._visible,
+            trouble=trouble,
         )
         topic = publisher.state(FEED_SESSIONS_TOPIC, FeedSessionState, instance_id=instance_id)
         self._markets = Markets(
@@ -157,7 +160,13 @@ class MarketDataServer:
         await self._restore_store()
         self.intake.refresh()
         count = 0
-        for entry in self._journal.open():
+        entries = self._journal.open()
+        if self._journal.position < row.position:
+            raise JournalMismatch(
+                f"the journal ends at {self._journal.position}, but the store holds entries up to {row.position}: it was lost"
+                " or replaced; accepted records may be missing, and the epoch must rise"
+            )
+        for entry in entries:
             if entry.position > row.position:
                 self._replay(entry.position, decode_frames(entry.payload))
                 count += 1
@@ -257,11 +266,9 @@ class MarketDataServer:
         visible: dict[RecordType, dict[int, int]] = {kind: {} for kind in RecordType}
         for kind, instrument, last in await self._patiently(self._store.sequences):
             visible[kind][instrument] = last
+            self._acceptance.sequences.observe(kind, instrument, last)
         newest = await self._patiently(self._store.last_records)
         for kind in RecordType:
-            instruments = np.fromiter(visible[kind].keys(), dtype=np.uint32, count=len(visible[kind]))
-            lasts = np.fromiter(visible[kind].values(), dtype=np.uint64, count=len(visible[kind]))
-            self._acceptance.sequences.observe(kind, instruments, lasts)
             self._image.restore(kind, newest.get(kind, empty(kind)), visible[kind])
         for session in self._sessions.unfinished:
             if any(market.record_type is RecordType.BOOK for market in session.serves):

@@ -99,6 +99,13 @@ def make_room(
         metrics=parts.metrics,
         run_in_thread=parts.run_in_thread,
     )
+
+    def journal_trouble(reason: str | None) -> None:
+        if reason is None:
+            room.readiness.clear("journal")
+        else:
+            room.readiness.because("journal", reason)
+
     server = MarketDataServer(
         settings=configuration.market_data,
         environment=configuration.environment,
@@ -117,6 +124,7 @@ def make_room(
         ),
         clock=parts.clock,
         tasks=parts.tasks,
+        trouble=journal_trouble,
     )
     writer.on_fenced(server.intake.retire)
     writer.on_fenced(lambda: room.readiness.because("fenced", "another Market Data Server has taken over its tables"))

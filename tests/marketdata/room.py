@@ -119,6 +119,7 @@ class RoomTestCase(SynchronousTestCase):
         self.market = Market()
         self.directory = Path(self.mktemp())
         self.starts = 0
+        self.trouble: list[str | None] = []
         self.sessions: list[ClientSession] = []
         self.before_write: Callable[[], None] = lambda: None
         self.serve()
@@ -159,6 +160,7 @@ class RoomTestCase(SynchronousTestCase):
             publisher=self.publisher,
             clock=clock,
             tasks=self.server_tasks,
+            trouble=self.trouble.append,
         )
         self.result(self.server.start())
         avatars: dict[str, IAvatars] = {

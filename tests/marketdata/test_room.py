@@ -1,10 +1,12 @@
 """The Market Data Server, its feeds and clients over a network in memory."""
 
 import errno
+import shutil
 from datetime import date
 from unittest.mock import patch
 
 import numpy as np
+from twisted.internet.defer import Deferred
 
 from spire.database.errors import StoreDown
 from spire.database.journal import JournalFull
@@ -274,6 +276,8 @@ class DeathTests(RoomTestCase):
         self.before_write = lambda: None
         self.clock.advance(2)
         self.assertEqual(feed.accepted, 3)
+        self.assertIn("no space left", str(self.trouble[0]))
+        self.assertIsNone(self.trouble[-1])
         loaded = self.result(self.client().load(Query(topic=TRADES_1)))
         self.assertEqual(loaded.records["sequence"].tolist(), [1, 2, 3])
         self.flushLoggedErrors()
@@ -319,6 +323,29 @@ class DeathTests(RoomTestCase):
         self.assertEqual(feed.accepted, 1)
         self.assertTrue(self.writer.is_fenced)
         self.flushLoggedErrors()
+
+    def test_a_lost_journal_refuses_the_start(self) -> None:
+        """Rather than giving out sequences that the store has given out before."""
+        self.publish(self.feed(), trades=trades([1]))
+        self.clock.advance(5)
+        self.crash()
+        shutil.rmtree(self.directory)
+        failure = self.assertRaises(AssertionError, self.serve)
+        self.assertIn("the epoch must rise", str(failure))
+
+    def test_a_trickle_is_never_held_up_and_a_flood_gathers(self) -> None:
+        """Many small batches take a group each; what comes behind a big one waits 5 ms and goes together."""
+        feed = self.feed()
+        before = self.journal.position
+        for turn in range(5):
+            self.send(feed, trades=trades([1], start_time=turn + 1))
+        self.assertEqual(self.journal.position, before + 5)
+        records = trades([1] * 500)
+        for _ in range(10):
+            self.successResultOf(Deferred.fromCoroutine(feed.publish({RecordType.TRADE: records}, len(records))))
+        self.clock.advance(1)
+        self.assertEqual(feed.accepted, 5005)
+        self.assertLess(self.journal.position, before + 5 + 10)
 
     def test_a_stop_stores_everything(self) -> None:
         """A graceful end leaves nothing to the journal."""
