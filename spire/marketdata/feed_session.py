@@ -7,6 +7,7 @@ of the first is connected, else it ends the first.
 
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
+from typing import Final
 
 from attrs import evolve, frozen
 
@@ -14,6 +15,9 @@ from spire.marketdata.values import Schedule, ServedMarket
 from spire.values.environment import Environment, FeedKind
 from spire.values.time import Timestamp
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound
+
+LONGEST_NAME: Final = 100
+"""Characters of a feed session's name."""
 
 
 @frozen(kw_only=True)
@@ -98,7 +102,7 @@ class FeedSessions:
     def plan(self, opening: Opening, connected: Iterable[int], now: Timestamp) -> OpeningPlan:
         """Return what an opening would do; nothing changes yet.
 
-        Invalid: another environment, nothing served, or an unfinished session of that name with other terms. Forbidden: a REPLAY or
+        Invalid: another environment, no name or too long a one, nothing served, or an unfinished session of that name with other terms. Forbidden: a REPLAY or
         SIMULATED feed in PRODUCTION. Conflict: the name is another account's, or another connected feed serves one of the markets.
         """
         if opening.environment is not self._environment:
@@ -108,8 +112,10 @@ class FeedSessions:
             )
         if self._environment is Environment.PRODUCTION and opening.kind is not FeedKind.LIVE:
             raise Forbidden(f"PRODUCTION refuses {opening.kind.name} feeds")
-        if not opening.serves or not opening.name:
-            raise Invalid("a feed session needs a name and at least one (listing venue, type) to serve")
+        if not opening.serves or not 0 < len(opening.name) <= LONGEST_NAME:
+            raise Invalid(
+                f"a feed session needs a name of at most {LONGEST_NAME} characters and at least one (listing venue, type) to serve"
+            )
         number = self._unfinished.get(opening.name)
         if number is not None:
             return OpeningPlan(session=self._resumed(self._sessions[number], opening), is_new=False)

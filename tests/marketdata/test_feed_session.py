@@ -64,6 +64,12 @@ class OpeningTests(SynchronousTestCase):
         """A mismatch refuses the feed."""
         self.assertRaises(Invalid, self.sessions.plan, opening("x", environment=Environment.PAPER), [], NOW)
 
+    def test_a_session_needs_a_name_that_the_store_can_keep(self) -> None:
+        """And something to serve."""
+        self.assertRaises(Invalid, self.sessions.plan, opening(""), [], NOW)
+        self.assertRaises(Invalid, self.sessions.plan, opening("x" * 101), [], NOW)
+        self.assertRaises(Invalid, self.sessions.plan, opening("x", serves=()), [], NOW)
+
     def test_production_refuses_a_replay(self) -> None:
         """It takes LIVE feeds only."""
         production = FeedSessions(Environment.PRODUCTION)
