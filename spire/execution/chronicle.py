@@ -10,6 +10,7 @@ from typing import Final
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -29,6 +30,8 @@ from spire.wire.topics import HistoryChunk, IHistory
 
 CODEC: Final = Rows(Activity)
 RETRY_SECONDS: Final = 1.0
+LINGER_SECONDS: Final = 0.02
+"""How long an event for whose commit nobody waits may linger before it goes to the store, together with others."""
 PAGE: Final = 200
 
 Callback = Callable[[], object]
@@ -78,8 +81,10 @@ class Chronicle:
         self._pending: deque[Entry] = deque()
         self._topics: dict[int, LogTopic] = {}
         self._tails: dict[int, Tail] = {}
-        self._settled: list[Deferred[None]] = []
+        self._unstored: list[tuple[int, Entry]] = []
+        self._lingering: IDelayedCall | None = None
         self.is_stalled = False
+        self._is_closed = False
 
     @property
     def pending(self) -> int:
@@ -107,11 +112,19 @@ class Chronicle:
         `durable` is called in the turn in which it becomes visible, `committed` when the store holds it, `lost` when a submission
         could not be made durable and was undone.
         """
+        if self._is_closed:
+            self._log.warn("an event of order {order_id} came after the stop", order_id=written.activity.order_id)
+            return
         payload = CODEC.encode((written.activity,))
         entry = Entry(written=written, payload=payload, durable=durable, committed=committed, lost=lost)
         self._pending.append(entry)
         if not self.is_stalled:
             self._write(entry)
+
+    def close(self) -> None:
+        """Take no more: what happens from here on did not, and the next start goes on from what is durable."""
+        self.store()
+        self._is_closed = True
 
     async def settled(self) -> None:
         """Wait until everything that was appended so far is durable; raises Unavailable while the journal is stalled."""
@@ -193,11 +206,24 @@ class Chronicle:
         topic = self.topic(activity.trading_account_id)
         tail.events.append((activity.sequence, entry.payload))
         topic.publish(entry.payload, 1, activity.sequence)
-        stored = self._writer.add(entry.written, position=position)
-        stored.addCallbacks(lambda _: self._committed(entry), lambda _: None)
-        stored.addErrback(self._broken)
+        self._unstored.append((position, entry))
+        if entry.committed is not None:
+            self.store()
+        elif self._lingering is None:
+            self._lingering = self._clock.later(LINGER_SECONDS, self.store)
 
-    def _committed(self, entry: Entry) -> None:
+    def store(self) -> None:
+        """Give the writer what lingers: each commit costs a disk's turn, so what nobody waits for goes with others."""
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        self._lingering = None
+        unstored, self._unstored = self._unstored, []
+        for position, entry in unstored:
+            stored = self._writer.add(entry.written, position=position)
+            stored.addCallbacks(self._committed, lambda _: None, callbackArgs=(entry,))
+            stored.addErrback(self._broken)
+
+    def _committed(self, _: None, entry: Entry) -> None:
         written = entry.written
         activity = written.activity
         tail = self._tail(activity.trading_account_id)
@@ -247,6 +273,8 @@ class Chronicle:
         self._clock.later(RETRY_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
+        if self._is_closed:
+            return
         self.is_stalled = False
         for entry in tuple(self._pending):
             if self.is_stalled:

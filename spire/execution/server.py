@@ -131,10 +131,12 @@ class OrderExecution:
         self._submitting.stop()
         try:
             await self._chronicle.settled()
+            self._chronicle.close()
             if self._writer.delay_seconds < 1.0:
                 await self._writer.flushed()
         except (Unavailable, StoreError) as error:
             self._log.warn("not everything is stored, the journal keeps it: {error}", error=str(error))
+        self._chronicle.close()
         self._writer.stop()
         await self._journal.close()
 

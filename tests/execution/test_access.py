@@ -1,0 +1,133 @@
+"""Who may do what with the orders of a trading account."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from spire.execution import access
+from spire.locator.directory import Directory
+from spire.locator.values import AccountKind, Entry, Grant, Kind, Right
+from spire.values.time import Timestamp
+from spire.wire.errors import Forbidden, NotFound
+from spire.wire.identity import Identity
+from tests.values.examples import make_submission
+
+ROOT, OFFICERS, GROUP, ACCOUNT, TRADER, MANAGER, VIEWER, OFFICER, STRANGER = 1, 2, 3, 7, 10, 11, 12, 13, 14
+
+
+def directory() -> Directory:
+    """Return a group with a trading account, and people around it."""
+    made = Directory()
+
+    def person(entry_id: int, *parents: int) -> Entry:
+        return Entry(
+            entry_id=entry_id, kind=Kind.ACCOUNT, name=f"p{entry_id}", parents=parents, account_kind=AccountKind.PERSON
+        )
+
+    grants = (
+        Grant(account_id=TRADER, rights=Right.VIEW | Right.TRADE),
+        Grant(account_id=VIEWER, rights=Right.VIEW),
+    )
+    for entry in (
+        Entry(entry_id=ROOT, kind=Kind.DIRECTORY, name="*"),
+        Entry(entry_id=OFFICERS, kind=Kind.DIRECTORY, name="risk_officers", parents=(ROOT,)),
+        Entry(
+            entry_id=GROUP,
+            kind=Kind.DIRECTORY,
+            name="group",
+            parents=(ROOT,),
+            grants=(Grant(account_id=MANAGER, rights=Right.MANAGE),),
+        ),
+        Entry(entry_id=ACCOUNT, kind=Kind.TRADING_ACCOUNT, name="acct", parents=(GROUP,), grants=grants),
+        person(TRADER, ROOT),
+        person(MANAGER, ROOT),
+        person(VIEWER, ROOT),
+        person(OFFICER, OFFICERS),
+        person(STRANGER, ROOT),
+    ):
+        made.put(entry)
+    return made
+
+
+def identity(account_id: int, *roles: str, capabilities: tuple[str, ...] = ()) -> Identity:
+    """Return who is logged in."""
+    return Identity(
+        account_id=account_id,
+        account=f"p{account_id}",
+        roles=frozenset(roles),
+        capabilities=frozenset(capabilities),
+        expires=Timestamp(1),
+    )
+
+
+class AccessTests(SynchronousTestCase):
+    """Rights as the directory has them now."""
+
+    def setUp(self) -> None:
+        """Make the directory."""
+        self.directory = directory()
+
+    def may_cancel(self, who: Identity, entered_by: int = TRADER) -> bool:
+        """Return whether a cancel passes."""
+        try:
+            access.require_cancel(self.directory, who, make_submission(entered_by=entered_by))
+        except Forbidden:
+            return False
+        return True
+
+    def test_who_trades_may_submit(self) -> None:
+        """TRADE on the account, or MANAGE on its group."""
+        self.assertEqual(access.require_trade(self.directory, identity(TRADER), ACCOUNT).name, "acct")
+        self.assertEqual(access.require_trade(self.directory, identity(MANAGER), ACCOUNT).name, "acct")
+
+    def test_who_only_looks_may_not_submit(self) -> None:
+        """VIEW is not enough, a risk officer's role neither."""
+        with self.assertRaises(Forbidden):
+            access.require_trade(self.directory, identity(VIEWER), ACCOUNT)
+        with self.assertRaises(Forbidden):
+            access.require_trade(self.directory, identity(OFFICER, "risk_officer"), ACCOUNT)
+
+    def test_a_disabled_account_takes_no_order(self) -> None:
+        """Whoever asks."""
+        entry = self.directory.entry(ACCOUNT)
+        self.directory.put(Entry(**{name: getattr(entry, name) for name in _NAMES} | {"disabled": True}))
+        with self.assertRaises(Forbidden):
+            access.require_trade(self.directory, identity(TRADER), ACCOUNT)
+
+    def test_what_is_no_trading_account_is_not_found(self) -> None:
+        """A person is none."""
+        with self.assertRaises(NotFound):
+            access.require_trade(self.directory, identity(TRADER), TRADER)
+
+    def test_who_may_look(self) -> None:
+        """VIEW, TRADE, MANAGE, and the roles that see all; a stranger not."""
+        seen = {
+            who.account_id
+            for who in (
+                identity(TRADER),
+                identity(MANAGER),
+                identity(VIEWER),
+                identity(OFFICER, "risk_officer"),
+                identity(STRANGER),
+            )
+            if access.may_view(self.directory, who, ACCOUNT)
+        }
+        self.assertEqual(seen, {TRADER, MANAGER, VIEWER, OFFICER})
+
+    def test_a_role_that_was_withdrawn_sees_nothing(self) -> None:
+        """The ticket still says it, the directory does not."""
+        self.assertFalse(access.may_view(self.directory, identity(STRANGER, "risk_officer"), ACCOUNT))
+
+    def test_who_may_cancel(self) -> None:
+        """Who submitted it, who may trade, managers, risk officers and the Risk Server."""
+        self.assertTrue(self.may_cancel(identity(TRADER)))
+        self.assertTrue(self.may_cancel(identity(MANAGER)))
+        self.assertTrue(self.may_cancel(identity(OFFICER, "risk_officer")))
+        self.assertTrue(self.may_cancel(identity(STRANGER, capabilities=("risk.set_state",))))
+        self.assertTrue(self.may_cancel(identity(STRANGER), entered_by=STRANGER))
+
+    def test_who_may_not_cancel(self) -> None:
+        """Looking is not enough."""
+        self.assertFalse(self.may_cancel(identity(VIEWER)))
+        self.assertFalse(self.may_cancel(identity(STRANGER)))
+
+
+_NAMES = ("entry_id", "kind", "name", "parents", "grants", "account_kind", "capabilities", "terms")
