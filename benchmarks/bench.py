@@ -1,9 +1,11 @@
 """What the benchmarks share: the machine's description, processes with their CPU time, rounds, tables."""
 
 import argparse
+import ctypes
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from twisted.internet.task import react
 
 PACKAGES = ("Twisted", "msgspec", "numpy", "cryptography", "PyMySQL")
 NANOSECONDS = 10**9
+_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 
 
 def describe(pinned: bool) -> str:
@@ -209,5 +212,7 @@ def options(description: str) -> argparse.ArgumentParser:
 
 
 def main(work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine function on the reactor, then end the process."""
+    """Run a coroutine function on the reactor, then end the process; a child process ends with its parent too."""
+    if "--serve" in sys.argv:
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
     react(lambda reactor: Deferred.fromCoroutine(work(reactor)))
