@@ -22,9 +22,10 @@ STORE_RECORDS: Final = 131_072
 """Records that are handed to the writer at once."""
 
 BUSY_RECORDS: Final = 256
+BUSY_SECONDS: Final = 0.05
 GATHER_SECONDS: Final = 0.005
-"""After a group of so many records the next begins no sooner than this: with hundreds of instruments most of a group's cost is
-the same however many records it has."""
+"""For a while after a group of so many records, the next one begins when a turn of the reactor brings no more, or after
+`GATHER_SECONDS`: with hundreds of instruments most of a group's cost is the same however many records it has."""
 
 Portion = tuple[Stored, ...]
 """What the writer takes at once."""
@@ -118,8 +119,11 @@ class Pipeline:
         self._answers: deque[Deferred[Opened | int]] = deque()
         self._pending_records = 0
         self._is_writing = False
-        self._next_start = float("-inf")
+        self._busy_until = float("-inf")
         self._gathering: IDelayedCall | None = None
+        self._gather_end = 0.0
+        self._is_gathered = False
+        self._seen = 0
         self._ready: deque[tuple[Group, list[Deferred[Opened | int]], list[tuple[Frame, list[Publication]]]]] = deque()
         self._is_showing = False
         self._idle: list[Deferred[None]] = []
@@ -160,8 +164,6 @@ class Pipeline:
                 self._ready.append((group, answers, []))
                 self._show()
                 continue
-            if sum(frame.count for frame in group.frames) >= BUSY_RECORDS:
-                self._next_start = self._clock.monotonic() + GATHER_SECONDS
             self._is_writing = True
             written = self._journal.append(encode_frames(group.frames))
             written.addCallbacks(
@@ -170,17 +172,29 @@ class Pipeline:
 
     def _gathers(self) -> bool:
         """Return whether to wait for more: a flood is cheaper in few groups, a trickle is never held up."""
-        wait = self._next_start - self._clock.monotonic()
-        if wait <= 0 or self._pending_records >= GROUP_RECORDS:
+        if self._pending_records >= GROUP_RECORDS:
             return False
         if self._gathering is None:
-            self._gathering = self._clock.later(wait, self._gathered)
+            now = self._clock.monotonic()
+            if self._is_gathered or now >= self._busy_until:
+                return False
+            self._gather_end = now + GATHER_SECONDS
+            self._gather_on()
         return True
 
-    def _gathered(self) -> None:
+    def _gather_on(self) -> None:
+        self._seen = len(self._pending)
+        self._gathering = self._clock.later(0, self._look)
+
+    def _look(self) -> None:
+        """Go on gathering while each turn of the reactor brings more."""
         self._gathering = None
-        self._next_start = float("-inf")
+        if len(self._pending) > self._seen and self._clock.monotonic() < self._gather_end:
+            self._gather_on()
+            return
+        self._is_gathered = True
         self._advance()
+        self._is_gathered = False
 
     def _durable(self, position: int, group: Group, answers: list[Deferred[Opened | int]]) -> None:
         self._is_writing = False
@@ -203,6 +217,8 @@ class Pipeline:
                 self._visible(frame, publications)
             for answer, outcome in zip(answers, group.outcomes, strict=True):
                 _answer(answer, outcome)
+            if sum(frame.count for frame in group.frames) >= BUSY_RECORDS:
+                self._busy_until = self._clock.monotonic() + BUSY_SECONDS
         self._is_showing = False
         self._rest()
 
