@@ -5,11 +5,15 @@ from os import urandom
 from types import TracebackType
 from typing import Any, Self
 
+from twisted.internet.defer import CancelledError
+
 from spire.charting.client import ChartingClient
 from spire.client.cached_login import CachedLogin
 from spire.client.deployment import Deployment
+from spire.client.outcome import settled
 from spire.definitions.client import DefinitionsClient
 from spire.execution.client import OrderExecutionClient
+from spire.execution.values import OrderView
 from spire.locator.calls import LocatorClient
 from spire.locator.client import Link
 from spire.locator.credentials import CachedLogin as LocatorLogin
@@ -25,6 +29,7 @@ from spire.wire.tls import TlsConnector
 
 CONNECT_SECONDS = 10.0
 STOP_SECONDS = 5.0
+SLOW_SECONDS = 1.0
 
 
 class Spire:
@@ -36,6 +41,7 @@ class Spire:
         async with Spire.login(reactor, find_deployment(), "demo", password) as spire:
             await spire.definitions_ready()
 
+    `on_slow` is called with a session that is awaited for more than a second: a person may be told why nothing happens.
     Prices and quantities are integers scaled by 10**6, times are nanoseconds since 1970 UTC (`spire.values`).
     """
 
@@ -63,6 +69,7 @@ class Spire:
             metrics=self.metrics,
             random_bytes=random_bytes,
         )
+        self.on_slow: Callable[[ClientSession], None] = lambda _: None
         self._sessions: dict[str, ClientSession] = {}
         self._definitions: DefinitionsClient | None = None
         self._market_data: MarketDataClient | None = None
@@ -92,7 +99,7 @@ class Spire:
     async def open(self, timeout_seconds: float = CONNECT_SECONDS) -> None:
         """Log in at the Service Locator. Raises CredentialsRefused, or Unavailable after `timeout_seconds`."""
         self.link.start()
-        await self.link.when_ready(timeout_seconds)
+        await self._awaited(self.link.session, timeout_seconds)
 
     async def close(self) -> None:
         """Close every connection; the login session stays open, so that a kept login goes on."""
@@ -110,7 +117,7 @@ class Spire:
     async def __aenter__(self) -> Self:
         try:
             await self.open()
-        except SpireError:
+        except (SpireError, CancelledError):
             await self.close()
             raise
         return self
@@ -181,11 +188,23 @@ class Spire:
             self._orders = OrderExecutionClient(self.session("order_execution_service"))
         return self._orders
 
+    async def settled(self, order: OrderView, timeout_seconds: float = 2.0) -> OrderView:
+        """Return an order once its fate is known: it has ended, or it rests in the market, or the time is over."""
+        return await settled(self.orders, order, clock=self.clock, timeout_seconds=timeout_seconds)
+
     async def ready(self, service: str, timeout_seconds: float = CONNECT_SECONDS) -> ClientSession:
         """Return the session with a service once it is ready. Raises Unavailable after the time, or the refusal."""
         session = self.session(service)
-        await session.when_ready(timeout_seconds)
+        await self._awaited(session, timeout_seconds)
         return session
+
+    async def _awaited(self, session: ClientSession, timeout_seconds: float) -> None:
+        slow = self.clock.later(SLOW_SECONDS, lambda: self.on_slow(session))
+        try:
+            await session.when_ready(timeout_seconds)
+        finally:
+            if slow.active():
+                slow.cancel()
 
     def session(self, service: str) -> ClientSession:
         """Return the session with a service, made and started at the first call."""

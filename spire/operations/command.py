@@ -1,29 +1,87 @@
-"""`spire`: what people type."""
+"""The `spire` command: what people type."""
 
 import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from spire.operations.commands import market, orders, replay, session
-from spire.operations.commands.shell import Shell
+from spire.operations.commands.output import Output
+from spire.operations.commands.shell import CLOSED_PIPE, FAILED, INTERRUPTED, Shell, leave_pipe
+from spire.wire.errors import SpireError
+
+JSON: Final = "--json"
+DISTRIBUTION: Final = "spire-platform"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Command(click.Group):
+    """A group whose `--json` may stand anywhere, and whose every end is an exit status without a traceback."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002 (click's interface)
+        **extra: Any,
+    ) -> Any:
+        """Run the command and exit: 0 done, 1 refused, 2 misused, 130 interrupted."""
+        words = list(sys.argv[1:] if args is None else args)
+        as_json = JSON in words
+        if as_json:
+            words = [JSON, *(word for word in words if word != JSON)]
+        output = Output(as_json=as_json)
+        try:
+            status = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            output.misuse(error)
+            status = error.exit_code
+        except SpireError as error:
+            output.error(error)
+            status = FAILED
+        except (click.Abort, KeyboardInterrupt):
+            status = INTERRUPTED
+        except BrokenPipeError:
+            leave_pipe()
+            status = CLOSED_PIPE
+        sys.exit(status)
+
+
+def show_version(context: click.Context, option: click.Parameter, is_asked: bool) -> None:  # noqa: ARG001 (click's)
+    """Print the version of the installed distribution and leave."""
+    if not is_asked or context.resilient_parsing:
+        return
+    try:
+        click.echo(f"spire {version(DISTRIBUTION)}")
+    except PackageNotFoundError:
+        click.echo("spire, from a checkout that is not installed")
+    context.exit()
+
+
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
     help="The instance whose etc/client.toml says where the platform is (else SPIRE_HOME, else ./var).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Write JSON, one object a line; errors as JSON too.")
-@click.version_option(package_name="spire-platform", prog_name="spire")
+@click.option(JSON, "as_json", is_flag=True, help="Write JSON, one object a line; errors too. May stand anywhere.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=show_version, help="Show the version."
+)
 @click.pass_context
 def main(context: click.Context, home: Path | None, as_json: bool) -> None:
     """Trade, chart and replay on a Spire platform.
 
     Begin with: spire login ACCOUNT
+
+    Results go to standard output, everything else to standard error. The exit status is 0 when it is done, 1 when it
+    was refused or could not be reached, 2 for a wrong command line, 130 after Ctrl-C.
     """
-    context.obj = Shell(environ=dict(os.environ), home=home, as_json=as_json)
+    context.obj = Shell(environ=dict(os.environ), home=home, output=Output(as_json=as_json))
 
 
 for command in (

@@ -357,7 +357,8 @@ class ClientSession:
             waiting.errback(self._not_ready())
 
     def _not_ready(self) -> Unavailable:
-        return Unavailable(f"{self.service} cannot be reached: {self.reason or self.state.value}.", in_doubt="no")
+        why = (self.reason or self.state.value).rstrip(".")
+        return Unavailable(f"{self.service} cannot be reached: {why}.", in_doubt="no")
 
     def _fail_waiting(self, error: SpireError) -> None:
         waiting, self._waiting = self._waiting, []

@@ -1,21 +1,22 @@
 """`spire quotes`, `trades` and `chart`."""
 
 import csv
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import StringIO
 from typing import Any
 
 import click
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList, FirstError
 
 from spire.charting.values import PRICED, CandleTopic, Eligibility, candle_notional, candle_vwap
 from spire.client.platform import Spire
 from spire.definitions.client import DefinitionsClient
 from spire.definitions.instruments import Instrument
 from spire.marketdata.values import BestBidOffer, Records, RecordType, Trade, bbo_of, topic_of, trade_of
-from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import INTERVAL, moment_or_none
+from spire.operations.commands.output import Column, Output, short_time
+from spire.operations.commands.parameters import INTERVAL, time_range
 from spire.operations.commands.shell import logged_in
+from spire.operations.commands.tickers import find_instrument
 from spire.series.query import Query
 from spire.values.amounts import format_amount
 from spire.values.time import Timestamp, format_timestamp
@@ -53,16 +54,21 @@ CANDLE_COLUMNS = (
 
 
 class Printer(StreamListener[Records]):
-    """Writes each record that comes, until the stream ends; `ended` then fails with why."""
+    """Writes each record that comes, until the stream ends; `ended` then fails with why, or with BrokenPipeError."""
 
     def __init__(self, write: Callable[[Any], None]) -> None:
         self.ended: Deferred[None] = Deferred()
         self._write = write
 
     def update(self, records: Records) -> None:
-        """Write records."""
-        for record in records:
-            self._write(record)
+        """Write records, as long as there is somebody who reads them."""
+        if self.ended.called:
+            return
+        try:
+            for record in records:
+                self._write(record)
+        except BrokenPipeError as error:
+            self.ended.errback(error)
 
     def lost(self, error: SpireError) -> None:
         """Tell of a hole by ending: a line that is missing would look like no line."""
@@ -70,46 +76,78 @@ class Printer(StreamListener[Records]):
             self.ended.errback(error)
 
 
+async def follow_to_end(spire: Spire, output: Output, printers: Sequence[Printer]) -> None:
+    """Go on until one of the streams ends, and raise why; tells when the server goes away and when it is back."""
+    service = spire.deployment.market_data_service
+
+    is_over = False
+
+    def tell(is_ready: bool) -> None:
+        if not is_over:
+            output.note(f"{service} is back." if is_ready else f"{service} is away; this goes on when it is back.")
+
+    spire.market_data.session.on_state(tell)
+    try:
+        await DeferredList([printer.ended for printer in printers], fireOnOneErrback=True, consumeErrors=True)
+    except FirstError as error:
+        error.subFailure.raiseException()
+    finally:
+        is_over = True
+
+
 @click.command()
 @click.argument("tickers", nargs=-1, required=True, metavar="TICKER...")
-@click.option("--follow", is_flag=True, help="Go on with each change, the latest only where they come too fast.")
+@click.option(
+    "--follow", is_flag=True, help="Go on with each change until Ctrl-C; the latest only where they come too fast."
+)
 @logged_in
 async def quotes(spire: Spire, output: Output, tickers: tuple[str, ...], follow: bool) -> None:
-    """Show the best bid and offer of each TICKER, such as BAC.XNYS."""
+    """Show the best bid and offer of each TICKER, and its last print.
+
+    For example: spire quotes BAC.XNYS IBM.XNYS --follow
+
+    A market is stale when no feed brings it now.
+    """
     definitions = await spire.definitions_ready()
-    instruments = [definitions.instruments.by_ticker(ticker) for ticker in tickers]
+    instruments = [find_instrument(definitions, ticker) for ticker in tickers]
     await spire.ready(spire.deployment.market_data_service)
     markets = spire.market_data.markets()
     await markets.view.when_ready()
-    rows = []
+    rows, seen = [], []
     for instrument in instruments:
         snapshot = await spire.market_data.snapshot(instrument.instrument_id)
         quote = bbo_of(snapshot.bbo[0]) if len(snapshot.bbo) else None
         last = trade_of(snapshot.trade[0]) if len(snapshot.trade) else None
         number = definitions.venues.by_mic(instrument.listing_venue).number
         rows.append(quote_row(instrument, quote, last, is_stale=markets.is_stale(number)))
+        seen.append((snapshot.epoch, snapshot.bbo_through))
     output.table(QUOTE_COLUMNS, rows)
     if not follow:
         return
     printers = []
-    for instrument in instruments:
+    for instrument, (epoch, through) in zip(instruments, seen, strict=True):
         printer = Printer(_quote_writer(output, instrument))
-        spire.market_data.subscribe(RecordType.BBO, instrument.instrument_id, printer, policy=Policy.CONFLATE)
+        number = instrument.instrument_id
+        spire.market_data.subscribe(RecordType.BBO, number, printer, after=through, epoch=epoch, policy=Policy.CONFLATE)
         printers.append(printer)
-    for printer in printers:
-        await printer.ended
+    await follow_to_end(spire, output, printers)
 
 
 def _quote_writer(output: Output, instrument: Instrument) -> Callable[[Any], None]:
     def write(record: Any) -> None:
         quote = bbo_of(record)
         row = quote_row(instrument, quote, None, is_stale=False)
-        text = (
-            f"{row['market_time']}  {row['ticker']}  {row['bid_size']} x {row['bid']}  {row['ask']} x {row['ask_size']}"
-        )
-        output.line(row, text)
+        output.line(row, quote_text(row))
 
     return write
+
+
+def quote_text(row: dict[str, Any]) -> str:
+    """Return a line of quotes as it goes by, its columns below each other."""
+    shown = {name: "-" if value is None else value for name, value in row.items()}
+    time = f"{short_time(shown['market_time']):<23}"
+    bid, ask = f"{shown['bid_size']:>9} x {shown['bid']:<10}", f"{shown['ask']:>10} x {shown['ask_size']:<9}"
+    return f"{time}  {shown['ticker']:<10}  {bid}  {ask}".rstrip()
 
 
 def quote_row(
@@ -132,39 +170,48 @@ def quote_row(
 
 @click.command()
 @click.argument("ticker")
-@click.option("--last", "limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
-@click.option("--from", "start", help="From this market time on (2013-10-08T09:30, local to the listing venue).")
-@click.option("--to", "end", help="Up to this market time.")
-@click.option("--follow", is_flag=True, help="Go on with each print.")
+@click.option(
+    "--last", "limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many at most."
+)
+@click.option(
+    "--from",
+    "start",
+    help="From this market time on: 2013-10-08T09:30, local to the listing venue, or 2013-10-08T13:30:00Z.",
+)
+@click.option("--to", "end", help="Until before this market time.")
+@click.option("--follow", is_flag=True, help="Go on with each print until Ctrl-C.")
 @logged_in
 async def trades(
     spire: Spire, output: Output, ticker: str, limit: int, start: str | None, end: str | None, follow: bool
 ) -> None:
-    """Show the latest prints of TICKER, oldest first."""
+    """Show the latest prints of TICKER, oldest first.
+
+    For example: spire trades BAC.XNYS --from 2013-10-08T09:30 --to 2013-10-08T09:31
+    """
     definitions = await spire.definitions_ready()
-    instrument = definitions.instruments.by_ticker(ticker)
+    instrument = find_instrument(definitions, ticker)
     zone = definitions.venues.by_mic(instrument.listing_venue).time_zone
+    first, last = time_range(start, end, zone)
     query = Query(
-        topic=topic_of(RecordType.TRADE, instrument.instrument_id),
-        start_time=moment_or_none(start, zone, "--from"),
-        end_time=moment_or_none(end, zone, "--to"),
-        limit=limit,
+        topic=topic_of(RecordType.TRADE, instrument.instrument_id), start_time=first, end_time=last, limit=limit
     )
     await spire.ready(spire.deployment.market_data_service)
     found = await spire.market_data.load(query)
-    output.table(TRADE_COLUMNS, (trade_row(definitions, trade_of(record)) for record in found.records))
+    rows = (trade_row(definitions, trade_of(record)) for record in found.records)
+    output.table(TRADE_COLUMNS, rows, empty=f"No prints of {instrument.ticker} in that time.")
     if not follow:
         return
 
     def write(record: Any) -> None:
         row = trade_row(definitions, trade_of(record))
-        output.line(row, f"{row['market_time']}  {row['price']}  {row['size']}  {row['venue']}")
+        time = f"{short_time(row['market_time']):<23}"
+        output.line(row, f"{row['sequence']:>8}  {time}  {row['price']:>10}  {row['size']:>9}  {row['venue']}")
 
     printer = Printer(write)
     spire.market_data.subscribe(
         RecordType.TRADE, instrument.instrument_id, printer, after=found.through, epoch=found.epoch
     )
-    await printer.ended
+    await follow_to_end(spire, output, [printer])
 
 
 def trade_row(definitions: DefinitionsClient, trade: Trade) -> dict[str, Any]:
@@ -181,16 +228,20 @@ def trade_row(definitions: DefinitionsClient, trade: Trade) -> dict[str, Any]:
 
 @click.command()
 @click.argument("ticker")
-@click.option("--interval", type=INTERVAL, default="1m", show_default=True, help="30s, 1m, 4h, 1d ...")
-@click.option("--from", "start", help="From this market time on (2013-10-08, local to the listing venue).")
-@click.option("--to", "end", help="Up to this market time.")
-@click.option("--last", "limit", type=click.IntRange(1, 1_000_000), help="The latest so many candles only.")
+@click.option(
+    "--interval", type=INTERVAL, default="1m", show_default=True, help="How long a candle is: 30s, 1m, 4h, 1d ..."
+)
+@click.option(
+    "--from", "start", help="From this market time on: 2013-10-08, local to the listing venue, or 2013-10-08T13:30:00Z."
+)
+@click.option("--to", "end", help="Until before this market time.")
+@click.option("--last", "limit", type=click.IntRange(1, 1_000_000), help="The latest so many only.")
 @click.option(
     "--eligibility",
     type=click.Choice(list(Eligibility.__members__), case_sensitive=False),
     default="ALL",
     show_default=True,
-    help="Which prints count.",
+    help="Which prints count: all, or by the rules of the consolidated tape.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Write comma-separated values.")
 @logged_in
@@ -205,26 +256,35 @@ async def chart(
     eligibility: str,
     as_csv: bool,
 ) -> None:
-    """Show candles of TICKER: each bucket of market time that saw a print, whole."""
+    """Show candles of TICKER, oldest first.
+
+    For example: spire chart BAC.XNYS --interval 5m --from 2013-10-08 --to 2013-10-09
+
+    An interval without a print has no candle. Every candle is whole, also where --from or --to lies within it.
+    """
     definitions = await spire.definitions_ready()
-    instrument = definitions.instruments.by_ticker(ticker)
+    instrument = find_instrument(definitions, ticker)
     zone = definitions.venues.by_mic(instrument.listing_venue).time_zone
     topic = CandleTopic(
         instrument_id=instrument.instrument_id, interval=interval, eligibility=Eligibility[eligibility.upper()]
     )
-    first, last = moment_or_none(start, zone, "--from"), moment_or_none(end, zone, "--to")
-    if last is not None:
-        last = Timestamp(last - 1)
+    first, last = time_range(start, end, zone)
     await spire.ready("charting_service")
     found = await spire.charting.candles(topic, first, last, limit=limit)
     rows = (candle_row(candle) for candle in found.records)
     if not as_csv:
-        output.table(CANDLE_COLUMNS, rows)
+        output.table(CANDLE_COLUMNS, rows, empty=f"No prints of {instrument.ticker} in that time.")
         return
-    writer = csv.DictWriter(sys.stdout, [column.key for column in CANDLE_COLUMNS], lineterminator="\n")
-    writer.writeheader()
+    output.write(csv_line([column.key for column in CANDLE_COLUMNS]))
     for row in rows:
-        writer.writerow({column.key: row[column.key] for column in CANDLE_COLUMNS})
+        output.write(csv_line([row[column.key] for column in CANDLE_COLUMNS]))
+
+
+def csv_line(values: Sequence[str | None]) -> str:
+    """Return values as a line of comma-separated values, without its end."""
+    line = StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
 
 
 def candle_row(candle: Any) -> dict[str, Any]:

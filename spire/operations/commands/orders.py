@@ -12,13 +12,13 @@ from spire.definitions.client import DefinitionsClient
 from spire.execution.values import Activity, OrderRequest, OrderScope, OrderView, TradingAccountView
 from spire.marketdata.values import bbo_of
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import PRICE, QUANTITY
+from spire.operations.commands.parameters import ORDER_ID, PRICE, QUANTITY
 from spire.operations.commands.shell import logged_in
 from spire.values.amounts import Price, Quantity, Rounding, divide, format_amount
 from spire.values.conversion import to_plain
 from spire.values.orders import OrderType, Side, TimeInForce, TradingSession
 from spire.values.time import format_timestamp
-from spire.wire.errors import Invalid, NotFound
+from spire.wire.errors import Invalid, NotFound, Unavailable
 
 SERVICE = "order_execution_service"
 ORDER_COLUMNS = (
@@ -87,6 +87,7 @@ def order() -> None:
     help="The trading session that it works in.",
 )
 @click.option("--client-order-id", default="", help="Your own id for it; the same id again is the same order.")
+@click.option("--no-wait", is_flag=True, help="Show the order as acknowledged; do not wait for its first reports.")
 @logged_in
 async def submit(
     spire: Spire,
@@ -99,15 +100,18 @@ async def submit(
     tif: str,
     session: str,
     client_order_id: str,
+    no_wait: bool,
 ) -> None:
-    """Submit an order.
+    """Submit an order, and show what becomes of it.
 
-    For example: spire order submit BUY 100 BAC.XNYS --limit 14.05
+    For example: spire order submit buy 100 BAC.XNYS --limit 14.05
+
+    The exit status is 0 for every order that was accepted, filled or not.
     """
     await spire.ready(SERVICE)
     trading_account = await the_account(spire, account)
     request = OrderRequest(
-        client_order_id=client_order_id,
+        client_order_id=client_order_id or spire.orders.client_order_id(),
         trading_account_id=trading_account.trading_account_id,
         ticker=ticker,
         side=Side[side.upper()],
@@ -117,17 +121,26 @@ async def submit(
         time_in_force=TimeInForce[tif.upper()],
         trading_session=TradingSession[session.upper()],
     )
-    view = await spire.orders.submit(request)
+    try:
+        view = await spire.orders.submit(request)
+    except Unavailable as error:
+        if error.in_doubt:
+            error.details["again"] = (
+                f"the same command with --client-order-id {request.client_order_id}, never twice one order"
+            )
+        raise
+    if not no_wait:
+        view = await spire.settled(view)
     output.table(ORDER_COLUMNS, [order_row(view, trading_account)])
 
 
 @order.command()
-@click.argument("order_id", type=click.IntRange(min=1))
+@click.argument("order_id", type=ORDER_ID)
 @logged_in
 async def cancel(spire: Spire, output: Output, order_id: int) -> None:
     """Cancel the order ORDER_ID."""
     await spire.ready(SERVICE)
-    view = await spire.orders.cancel(order_id)
+    view = await spire.settled(await spire.orders.cancel(order_id))
     output.table(ORDER_COLUMNS, [order_row(view, await account_of(spire, view.submission.trading_account_id))])
 
 
@@ -144,11 +157,13 @@ async def list_orders(spire: Spire, output: Output, account: str | None, everyth
         for trading_account in await the_accounts(spire, account)
         for view in await spire.orders.orders(trading_account.trading_account_id, scope=scope)
     ]
-    output.table(ORDER_COLUMNS, rows)
+    output.table(
+        ORDER_COLUMNS, rows, empty="No orders." if everything else "No live orders; with --all finished ones too."
+    )
 
 
 @order.command()
-@click.argument("order_id", type=click.IntRange(min=1))
+@click.argument("order_id", type=ORDER_ID)
 @logged_in
 async def show(spire: Spire, output: Output, order_id: int) -> None:
     """Show the order ORDER_ID and everything that happened to it."""
@@ -201,7 +216,7 @@ async def positions(spire: Spire, output: Output, account: str | None) -> None:
                     "currency": position.currency,
                 }
             )
-    output.table(POSITION_COLUMNS, rows)
+    output.table(POSITION_COLUMNS, rows, empty="No positions.")
 
 
 async def current_mark(

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 from attrs import frozen
@@ -15,19 +15,24 @@ from rich.table import Table
 from spire.wire.errors import SpireError
 
 ADVICE: Final = {
-    "NOT_AUTHENTICATED": "Log in again: spire login ACCOUNT",
+    "NOT_AUTHENTICATED": "Log in: spire login ACCOUNT",
     "FORBIDDEN": "Ask an administrator for the right, or log in as another account: spire login ACCOUNT",
-    "UNAVAILABLE": "See which servers are up: spire status; a local instance: ./check.sh",
+    "UNAVAILABLE": "See which servers are up: spire status, or ./check.sh where the instance is",
     "OVERLOADED": "Wait a moment and try again.",
     "STORE_DOWN": "Opening orders wait for the database; cancels and reducing orders work. See: spire status",
-    "SHORT_REQUIRED": "A sale beyond the position must be marked: --side SELL_SHORT (where the account may sell short).",
+    "SHORT_REQUIRED": "Sell at most what the account holds (spire positions), less what its live orders sell already.",
+    "BUYING_POWER": "Order less, or free buying power: spire order list, spire order cancel ORDER_ID",
+    "QUOTE_STALE": "The market sends nothing now. See: spire quotes TICKER",
+    "QUOTE_MISSING": "The instrument has no quote yet. See: spire quotes TICKER",
     "INTERNAL": "The server's log says more; name the time of this call to its operator.",
 }
 """What to do next, by error code."""
 
-
 WIDE: Final = 240
 """Columns of output that no terminal bounds."""
+
+BETWEEN: Final = 3
+"""Columns from one cell to the next."""
 
 
 @frozen
@@ -43,57 +48,124 @@ class Column:
 class Output:
     """Writes results to standard output and everything else to standard error.
 
-    As JSON a table is one object a line, so that a stream can be piped.
+    As JSON a table is one object a line, so that a stream can be piped. A table that is wider than the terminal is
+    written as one block a row: a number must never be cut. Raises BrokenPipeError when the reader of results has gone.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         self.as_json = as_json
-        self.console = Console(width=None if sys.stdout.isatty() else WIDE)
-        self.errors = Console(stderr=True)
+        self._stdout = sys.stdout if stdout is None else stdout
+        self._stderr = sys.stderr if stderr is None else stderr
+        self.console = Console(file=self._stdout, width=None if self._stdout.isatty() else WIDE)
+        self.errors = Console(file=self._stderr)
 
-    def table(self, columns: Sequence[Column], rows: Iterable[dict[str, Any]], *, title: str | None = None) -> None:
-        """Write rows, whose values are text, whole numbers, booleans or None."""
+    def table(
+        self,
+        columns: Sequence[Column],
+        rows: Iterable[dict[str, Any]],
+        *,
+        title: str | None = None,
+        empty: str = "Nothing to show.",
+    ) -> None:
+        """Write rows, whose values are text, whole numbers, booleans or None; without rows tell what `empty` says."""
         if self.as_json:
             for row in rows:
                 self.line(row)
             return
-        table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=True)
-        count = 0
-        for row in rows:
-            table.add_row(*(escape(_cell(row.get(column.key), column)) for column in columns))
-            count += 1
-        if count:
-            self.console.print(table)
+        cells = [[_cell(row.get(column.key), column) for column in columns] for row in rows]
+        if not cells:
+            self.note(empty)
+            return
+        for place, column in enumerate(columns):
+            if column.numeric:
+                _align(cells, place)
+        if _width(columns, cells) > self.console.width:
+            self._blocks(columns, cells, title)
         else:
-            self.note("Nothing to show.")
+            self._table(columns, cells, title)
 
     def line(self, row: dict[str, Any], text: str | None = None) -> None:
         """Write one object: as JSON in a line, or as `text` for a person."""
         if self.as_json:
-            sys.stdout.write(json.dumps(row) + "\n")
-            sys.stdout.flush()
+            self.write(json.dumps(row))
         else:
-            shown = text if text is not None else "  ".join(_shown(value) for value in row.values())
-            self.console.print(escape(shown), highlight=False)
+            self.write(text if text is not None else "  ".join(_shown(value) for value in row.values()))
+
+    def write(self, text: str) -> None:
+        """Write text and a line's end to standard output, at once."""
+        self._stdout.write(text + "\n")
+        self._stdout.flush()
 
     def note(self, text: str) -> None:
         """Tell a person something that is no result."""
-        self.errors.print(escape(text), highlight=False)
+        self.errors.print(escape(text), highlight=False, soft_wrap=True)
 
     def error(self, error: SpireError) -> None:
         """Tell what was refused, why, and what to do next."""
         advice = ADVICE.get(error.coded)
+        if advice is not None and advice.lower() in error.message.lower():
+            advice = None
         if self.as_json:
-            body = {"code": error.coded, "message": error.message, "details": error.details, "advice": advice}
-            sys.stderr.write(json.dumps({"error": body}) + "\n")
+            self._json_error(error.coded, error.message, error.details, advice)
             return
-        self.errors.print(f"[bold red]{escape(error.coded)}[/] {escape(error.message)}", highlight=False)
+        self.errors.print(
+            f"[bold red]{escape(error.coded)}[/] {escape(error.message)}", highlight=False, soft_wrap=True
+        )
         for name, value in error.details.items():
-            self.errors.print(f"  {escape(name)}: {escape(value)}", highlight=False)
+            self.note(f"  {name}: {value}")
         if advice:
-            self.errors.print(f"  {escape(advice)}", highlight=False)
+            self.note(f"  {advice}")
+
+    def misuse(self, error: click.ClickException) -> None:
+        """Tell what is wrong with the command line."""
+        if not self.as_json:
+            error.show(self._stderr)
+            return
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        advice = None if context is None else f"See: {context.command_path} --help"
+        self._json_error("USAGE", error.format_message(), {}, advice)
+
+    def _json_error(self, code: str, message: str, details: dict[str, str], advice: str | None) -> None:
+        body = {"code": code, "message": message, "details": details, "advice": advice}
+        self._stderr.write(json.dumps({"error": body}) + "\n")
+        self._stderr.flush()
+
+    def _table(self, columns: Sequence[Column], cells: list[list[str]], title: str | None) -> None:
+        table = Table(
+            title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False, show_edge=False
+        )
+        for column in columns:
+            table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=True)
+        for row in cells:
+            table.add_row(*map(escape, row))
+        with self.console.capture() as captured:
+            self.console.print(table)
+        self.write("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+    def _blocks(self, columns: Sequence[Column], cells: list[list[str]], title: str | None) -> None:
+        wide = max(len(column.heading) for column in columns)
+        blocks = [
+            "\n".join(f"{column.heading:<{wide}}  {cell}" for column, cell in zip(columns, row, strict=True))
+            for row in cells
+        ]
+        self.write("\n\n".join(([title] if title else []) + blocks))
+
+
+def _width(columns: Sequence[Column], cells: list[list[str]]) -> int:
+    """Return how many columns of a terminal the table takes."""
+    widest = (max(len(column.heading), *(len(row[place]) for row in cells)) for place, column in enumerate(columns))
+    return sum(widest) + BETWEEN * (len(columns) - 1)
+
+
+def _align(cells: list[list[str]], place: int) -> None:
+    """Give the numbers of a column the same count of decimals, none or at least two, so that their points line up."""
+    decimals = max(len(row[place].partition(".")[2]) for row in cells)
+    if decimals:
+        decimals = max(decimals, 2)
+    for row in cells:
+        whole, _, fraction = row[place].partition(".")
+        if decimals and whole.lstrip("-").isdecimal():
+            row[place] = f"{whole}.{fraction:0<{decimals}}"
 
 
 def _cell(value: object, column: Column) -> str:
@@ -104,14 +176,11 @@ def short_time(text: str) -> str:
     """Return an ISO time in UTC without a T, to the millisecond at most."""
     day, _, rest = text.rstrip("Z").partition("T")
     seconds, _, fraction = rest.partition(".")
-    fraction = fraction[:3].rstrip("0")
-    return f"{day} {seconds}{'.' + fraction if fraction else ''}"
+    milliseconds = f".{fraction[:3]:0<3}" if fraction.strip("0") else ""
+    return f"{day} {seconds}{milliseconds}"
 
 
 def _shown(value: object) -> str:
     if value is None:
         return "-"
     return str(value)
-
-
-pass_output = click.make_pass_decorator(Output)

@@ -38,6 +38,13 @@ def parse_moment(text: str, zone: str) -> Timestamp:
     return timestamp_of(moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(zone)))
 
 
+def parse_order_id(text: str) -> int:
+    """Return an order's id; raises ValueError for anything but a positive whole number."""
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 2**63:
+        raise ValueError(f"{text!r} is no order id: write the number that `spire order list --all` shows")
+    return int(text)
+
+
 class _Parsed(click.ParamType[Any]):
     """A parameter that a function of the values floor parses."""
 
@@ -60,8 +67,20 @@ QUANTITY: Final[click.ParamType[Any]] = _Parsed("quantity", parse_quantity)
 INTERVAL: Final[click.ParamType[Any]] = _Parsed("interval", parse_interval)
 
 
-def moment_or_none(text: str | None, zone: str, name: str) -> Timestamp | None:
-    """Return the time that an option names; a BadParameter says what is wrong."""
+ORDER_ID: Final[click.ParamType[Any]] = _Parsed("order_id", parse_order_id)
+
+
+def time_range(start: str | None, end: str | None, zone: str) -> tuple[Timestamp | None, Timestamp | None]:
+    """Return what --from and --to name as first and last nanosecond; a BadParameter says what is wrong."""
+    first, behind = _moment_or_none(start, zone, "--from"), _moment_or_none(end, zone, "--to")
+    if behind is None:
+        return first, None
+    if first is not None and behind <= first:
+        raise click.BadParameter(f"{end} is not after {start}", param_hint="--to")
+    return first, Timestamp(behind - 1)
+
+
+def _moment_or_none(text: str | None, zone: str, name: str) -> Timestamp | None:
     if text is None:
         return None
     try:

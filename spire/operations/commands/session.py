@@ -1,12 +1,13 @@
 """`spire login`, `logout` and `status`."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from spire.client.platform import Spire
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.shell import Shell, logged_in, pass_shell
+from spire.operations.commands.shell import FAILED, Shell, pass_shell
 from spire.wire.errors import SpireError
 
 SERVICES = (
@@ -18,22 +19,29 @@ SERVICES = (
     "charting_service",
     "order_execution_service",
 )
+ANSWERS = "up"
+REGISTERED = "registered"
+"""Of a service that only feeds may connect to."""
+
+UP = frozenset((ANSWERS, REGISTERED))
 
 
 @click.command()
 @click.argument("account")
-@click.option("--password-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Read it there.")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Read the password from this file.",
+)
 @pass_shell
 def login(shell: Shell, account: str, password_file: Path | None) -> None:
     """Log in as ACCOUNT and stay logged in.
 
-    The login lasts until logout, or 12 hours without use. The password is asked for, never taken from the command line.
+    The login lasts until logout, or 12 hours without use. It is kept in a file that only you can read (SPIRE_LOGIN names
+    another one), the password nowhere: it is asked for, or read from a file, never taken from the command line.
     """
     deployment = shell.deployment
-    if password_file is None:
-        password = click.prompt("Password", hide_input=True, err=True)
-    else:
-        password = password_file.read_text(encoding="utf-8").strip()
+    password = _ask() if password_file is None else _read(password_file)
 
     async def body(spire: Spire) -> None:
         shell.keep(spire)
@@ -45,14 +53,31 @@ def login(shell: Shell, account: str, password_file: Path | None) -> None:
     shell.run_as(lambda reactor: Spire.login(reactor, deployment, account, password), body)
 
 
+def _ask() -> str:
+    if not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask for the password at: name a file with --password-file.")
+    password: str = click.prompt("Password", hide_input=True, err=True)
+    return password
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path} cannot be read: {error}") from error
+
+
 @click.command()
 @pass_shell
 def logout(shell: Shell) -> None:
-    """End the login everywhere."""
+    """End the login, here and at the Service Locator.
+
+    Where the Locator cannot be reached, the login is forgotten here and ends there after 12 hours without use.
+    """
 
     async def body(spire: Spire) -> None:
         await spire.logout()
-        shell.output.note(f"{spire.account} is logged out.")
+        shell.output.line({"account": spire.account}, f"{spire.account} is logged out.")
 
     try:
         shell.run(body)
@@ -61,14 +86,27 @@ def logout(shell: Shell) -> None:
 
 
 @click.command()
-@logged_in
-async def status(spire: Spire, output: Output) -> None:
-    """Show each service, where it runs, and whether it answers."""
+@pass_shell
+def status(shell: Shell) -> None:
+    """Show each service, where it runs, and whether it answers.
+
+    The exit status is 0 only if all are up.
+    """
+
+    async def body(spire: Spire) -> None:
+        if not await show_status(spire, shell.output):
+            shell.status = FAILED
+
+    shell.run(body)
+
+
+async def show_status(spire: Spire, output: Output) -> bool:
+    """Show all services, and return whether all are up."""
     rows: list[dict[str, str | None]] = []
     for service in SERVICES:
         if service == "service_locator":
             addresses = ", ".join(spire.deployment.locator.addresses)
-            rows.append({"service": service, "addresses": addresses, "state": "up"})
+            rows.append({"service": service, "addresses": addresses, "state": ANSWERS})
             continue
         providers = await spire.directory.locate(service)
         if not providers:
@@ -81,13 +119,14 @@ async def status(spire: Spire, output: Output) -> None:
         rows,
         title=f"{spire.deployment.environment.name}, logged in as {spire.account}",
     )
+    return all(row["state"] in UP for row in rows)
 
 
 async def _state(spire: Spire, service: str) -> str:
     if service == "market_data_feed_service":
-        return "registered"
+        return REGISTERED
     try:
         await spire.ready(service, 3.0)
     except SpireError as error:
         return f"registered, {error.coded}"
-    return "up"
+    return ANSWERS

@@ -1,10 +1,11 @@
 """What every subcommand of `spire` needs: the instance, the login, the output, and a reactor to run in."""
 
+import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec
 
 import click
 from twisted.internet.defer import Deferred
@@ -20,62 +21,101 @@ from twisted.logger import (
 from spire.client.cached_login import NoLogin, forget, login_file, read, save
 from spire.client.deployment import Deployment, NoDeployment, find_deployment, home_of
 from spire.client.platform import Spire
+from spire.operations.commands.interrupts import Interrupts
 from spire.operations.commands.output import Output
 from spire.service.configuration import ConfigurationError
-from spire.wire.errors import SpireError
+from spire.wire.client_session import ClientSession
+from spire.wire.errors import Invalid, NotAuthenticated, NotFound, SpireError
 
 P = ParamSpec("P")
 
-FAILED = 1
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+CLOSED_PIPE: Final = 141
 
 
 class Shell:
-    """One invocation of `spire`: where it is, who is logged in, and how it speaks."""
+    """One invocation of `spire`: where it is, who is logged in, and how it speaks.
 
-    def __init__(self, *, environ: dict[str, str], home: Path | None, as_json: bool) -> None:
+    `status` is the exit status of a command that was carried out; what is refused leaves with 1.
+    """
+
+    def __init__(self, *, environ: Mapping[str, str], home: Path | None, output: Output) -> None:
         self.home = home_of(environ, Path.cwd()) if home is None else home
-        self.output = Output(as_json=as_json)
-        self._login_file = login_file(environ, self.home)
+        self.output = output
+        self.status = 0
+        self.login_file = login_file(environ, self.home)
 
     @property
     def deployment(self) -> Deployment:
-        """The deployment; a ClickException says what to do where there is none."""
+        """The deployment; NotFound where there is none, Invalid where its file cannot be used."""
         try:
             return find_deployment(self.home)
-        except (NoDeployment, ConfigurationError) as error:
-            raise click.ClickException(str(error)) from error
+        except NoDeployment as error:
+            raise NotFound(str(error)) from error
+        except ConfigurationError as error:
+            raise Invalid(str(error)) from error
 
     def keep(self, spire: Spire) -> None:
         """Stay logged in as the account of `spire`."""
-        save(self._login_file, spire.cached_login)
+        try:
+            save(self.login_file, spire.cached_login)
+        except OSError as error:
+            raise Invalid(
+                f"The login cannot be kept at {self.login_file} ({error.strerror}): name another file with SPIRE_LOGIN."
+            ) from error
 
     def forget(self) -> None:
         """Stay logged in no longer."""
-        forget(self._login_file)
+        forget(self.login_file)
 
     def run(self, body: Callable[[Spire], Awaitable[None]]) -> None:
         """Run `body` as the kept login, then leave with its exit status."""
         deployment = self.deployment
         try:
-            login = read(self._login_file)
+            login = read(self.login_file)
         except NoLogin as error:
-            raise click.ClickException(str(error)) from error
+            raise NotAuthenticated(str(error)) from error
         self.run_as(lambda reactor: Spire.resume(reactor, deployment, login), body)
 
     def run_as(self, make: Callable[[Any], Spire], body: Callable[[Spire], Awaitable[None]]) -> None:
-        """Run `body` with the account that `make` logs in, then leave with exit status 0, or 1 after a refusal."""
+        """Run `body` with the account that `make` logs in, then leave with the exit status."""
 
         async def main(reactor: Any) -> None:
-            try:
-                async with make(reactor) as spire:
-                    await body(spire)
-            except SpireError as error:
-                self.output.error(error)
-                raise SystemExit(FAILED) from None
+            interrupts = Interrupts(reactor)
+            raise SystemExit(await interrupts.run(self._work(make(reactor), body, interrupts)))
 
         faults = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.critical)])
         globalLogBeginner.beginLoggingTo([faults], redirectStandardIO=False, discardBuffer=True)
         react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
+
+    async def _work(self, spire: Spire, body: Callable[[Spire], Awaitable[None]], interrupts: Interrupts) -> int:
+        spire.on_slow = self._tell_slow
+        try:
+            async with spire:
+                await body(spire)
+        except SpireError as error:
+            if not interrupts.number:
+                self.output.error(error)
+            return FAILED
+        except click.ClickException as error:
+            self.output.misuse(error)
+            return error.exit_code
+        except BrokenPipeError:
+            leave_pipe()
+            return CLOSED_PIPE
+        return self.status
+
+    def _tell_slow(self, session: ClientSession) -> None:
+        reason = f": {session.reason.rstrip('.')}" if session.reason else ""
+        self.output.note(f"Waiting for {session.service}{reason} ...")
+
+
+def leave_pipe() -> None:
+    """Give up standard output, whose reader has gone, so that nothing is flushed into it at the end."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
 
 
 pass_shell = click.make_pass_decorator(Shell)
