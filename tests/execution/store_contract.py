@@ -5,12 +5,13 @@ from attrs import evolve
 from spire.database.ordered_writer import WriterRow
 from spire.execution.interfaces import IExecutionStore
 from spire.execution.orders import Orders
-from spire.execution.values import Activity, OrderQuery, OrderScope, Refusal, Written
-from spire.values.amounts import Money, Quantity
+from spire.execution.values import LONGEST_TEXT, MOST_TAGS, Activity, OrderQuery, OrderScope, Refusal, Written
+from spire.values.amounts import INT64_MAX, Money, Quantity
 from spire.values.codes import Currency
 from spire.values.orders import ExecType, Liquidity, Side
 from spire.values.report import Fee
 from spire.values.submission import DecisionSnapshot
+from spire.values.time import Timestamp
 from tests.execution.examples import ACCOUNT, BAC, Teller
 from tests.values.examples import dollars, make_posting, make_submission, shares
 
@@ -62,6 +63,22 @@ class ExecutionStoreContract:
         """Every field of every fact survives, in order."""
         events = await self._tell()
         self.assertEqual(await self.store.activity(ACCOUNT, 1, 0, 100, 100), tuple(events))
+
+    async def test_the_longest_texts_fit(self) -> None:
+        """What an order may carry at most, in letters of four bytes, has room."""
+        text = "\U0001f600" * LONGEST_TEXT
+        longest = make_submission(
+            tags={INT64_MAX - place: text for place in range(MOST_TAGS)},
+            origin=text,
+            locate_id=text,
+            parent_order_id=INT64_MAX,
+            strategy_id=INT64_MAX,
+            entered=Timestamp(INT64_MAX),
+        )
+        teller = Teller(Orders(epoch=1))
+        event = teller.submitted(longest)
+        await self._commit([teller.written])
+        self.assertEqual(await self.store.activity(ACCOUNT, 1, 0, 100, 100), (event,))
 
     async def test_activity_is_read_in_pages(self) -> None:
         """A page begins behind one sequence and ends at another, or at its limit."""

@@ -103,6 +103,14 @@ class FormTests(SynchronousTestCase):
         """By number and by length."""
         self.assertEqual(self.argument(tags={0: "x"}), "tags")
         self.assertEqual(self.argument(tags=dict.fromkeys(range(1, 34), "x")), "tags")
+        self.assertEqual(self.argument(tags={2**63: "x"}), "tags")
+
+    def test_numbers_that_the_store_cannot_hold_are_refused(self) -> None:
+        """One that does not fit its column would stop the writer, and everybody's orders with it."""
+        for argument in ("parent_order_id", "order_group_id", "strategy_id", "entered"):
+            for number in (2**63, 2**64 - 1, -1):
+                self.assertEqual(self.argument(**{argument: number}), argument)
+            self.assertIsNone(check_form(request(**{argument: 2**63 - 1})), argument)
 
     def test_what_is_not_done_is_unsupported(self) -> None:
         """Each kind that the release does not do, by its name."""

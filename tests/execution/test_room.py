@@ -1,6 +1,7 @@
 """Order Execution with its clients, its upstreams and a feed: what traders see."""
 
 from spire.execution.values import OrderScope
+from spire.locator.values import Right
 from spire.values.amounts import whole
 from spire.values.orders import ExecType, Side, Status, TimeInForce, TradingSession
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Unsupported
@@ -35,6 +36,14 @@ class FillTests(ExecutionRoomTestCase):
         view = self.submit(Side.BUY, 300, time_in_force=TimeInForce.IOC)
         self.assertEqual(self.follower.told(), ["SUBMITTED", "NEW", "TRADE 200@14.02", "CANCELED"])
         self.assertEqual(self.order(view).cumulative, shares(200))
+
+    def test_tags_come_back_as_they_were(self) -> None:
+        """With the answer, with a query and on the activity."""
+        tags = {10_001: "desk 4", 58: "\u00e9t\u00e9"}
+        view = self.submit(Side.BUY, 100, tags=tags)
+        self.assertEqual([view.submission.tags, self.order(view).submission.tags], [tags, tags])
+        (submission,) = [event.submission for event in self.follower.events if event.submission is not None]
+        self.assertEqual(submission.tags, tags)
 
     def test_an_upstream_loss_leaves_no_hole(self) -> None:
         """Quotes that were missed meanwhile fill afterwards."""
@@ -155,6 +164,27 @@ class RefusalTests(ExecutionRoomTestCase):
         self.assertEqual([type(error) for error in follower.errors], [Forbidden])
         self.assertEqual(self.result(stranger.trading_accounts()), ())
         self.assertEqual(self.order(view).status, Status.NEW)
+
+
+class RightsTests(ExecutionRoomTestCase):
+    """Rights change while sessions are open."""
+
+    def test_a_right_that_is_withdrawn_ends_at_once(self) -> None:
+        """The trader sees no more of the account and submits nothing; when it comes back, so does he."""
+        directory = self.rooms.link("administrator").calls
+        account, number = self.client_account(), self.account.trading_account_id
+        self.submit(Side.BUY, 100, 13.5)
+        self.result(directory.grant(account, number, Right.NONE))
+        self.addCleanup(lambda: self.result(directory.grant(account, number, Right.VIEW | Right.TRADE)))
+        self.advance(3.0)
+        self.assertIsInstance(self.follower.errors[-1], Forbidden)
+        self.assertIsInstance(self.refused(Side.BUY, 100, 13.5), Forbidden)
+        self.assertIsInstance(self.refusal(self.client.orders(number)), Forbidden)
+
+    def client_account(self) -> int:
+        """Return the trader's account."""
+        entry = self.result(self.rooms.link("administrator").calls.find("trading_groups/demo/traders/demo_trader"))
+        return int(entry.entry_id)
 
 
 class OrderTests(ExecutionRoomTestCase):
