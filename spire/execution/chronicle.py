@@ -84,6 +84,7 @@ class Chronicle:
         self._unstored: list[tuple[int, Entry]] = []
         self._lingering: IDelayedCall | None = None
         self.is_stalled = False
+        self.on_stalled: Callable[[bool], object] = lambda _: None
         self._is_closed = False
 
     @property
@@ -245,6 +246,7 @@ class Chronicle:
         failure.trap(JournalError)
         if not self.is_stalled:
             self.is_stalled = True
+            self.on_stalled(True)
             self._log.critical("the journal takes nothing: {error}", error=str(failure.value))
             self._clock.later(0, self._sort_out)
 
@@ -278,8 +280,9 @@ class Chronicle:
         self.is_stalled = False
         for entry in tuple(self._pending):
             if self.is_stalled:
-                break
+                return
             self._write(entry)
+        self.on_stalled(False)
 
     def _visible_through(self, trading_account_id: int) -> int:
         tail = self._tail(trading_account_id)

@@ -23,7 +23,7 @@ from spire.execution.values import (
     OrderRequest,
     Refusal,
 )
-from spire.values.amounts import SCALE, ZERO_QUANTITY, Money, Price, format_amount
+from spire.values.amounts import INT64_MAX, SCALE, ZERO_QUANTITY, Money, Price, format_amount
 from spire.values.codes import Currency
 from spire.values.orders import Capacity, OrderType, Side, TimeInForce, TradingSession
 from spire.values.submission import DecisionSnapshot
@@ -37,6 +37,8 @@ _TYPES: Final = (OrderType.MARKET, OrderType.LIMIT)
 _SIDES: Final = (Side.BUY, Side.SELL)
 _TIMES_IN_FORCE: Final = (TimeInForce.DAY, TimeInForce.IOC, TimeInForce.FOK)
 _SESSIONS: Final = (TradingSession.REGULAR, TradingSession.EXTENDED)
+_REFERENCES: Final = ("parent_order_id", "order_group_id", "strategy_id")
+"""Numbers of the client's that a column of the store must hold: one that does not fit would stop the writer."""
 
 
 @frozen(kw_only=True)
@@ -252,8 +254,14 @@ def _malformed(request: OrderRequest) -> Refusal | None:
     for argument, text in texts.items():
         if text is not None and not 1 <= len(text) <= LONGEST_TEXT:
             return _invalid(argument, f"must have 1 to {LONGEST_TEXT} characters")
+    for argument in _REFERENCES:
+        number = getattr(request, argument)
+        if number is not None and not 0 < number <= INT64_MAX:
+            return _invalid(argument, "must be above 0 and fit 64 bits with a sign")
+    if request.entered is not None and not 0 <= request.entered <= INT64_MAX:
+        return _invalid("entered", "must be nanoseconds since 1970")
     if len(request.tags) > MOST_TAGS or any(
-        number <= 0 or len(text) > LONGEST_TEXT for number, text in request.tags.items()
+        not 0 < number <= INT64_MAX or len(text) > LONGEST_TEXT for number, text in request.tags.items()
     ):
         return _invalid("tags", f"at most {MOST_TAGS}, with numbers above 0 and at most {LONGEST_TEXT} characters each")
     return None

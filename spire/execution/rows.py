@@ -95,13 +95,18 @@ def _converters(hint: Any) -> tuple[Convert, Convert]:
     item = get_args(kind)
     if get_origin(kind) is tuple:
         return (
-            lambda values: json.dumps([to_plain(value) for value in values]),
+            lambda values: _json([to_plain(value) for value in values]),
             lambda text: tuple(from_plain(item[0], value) for value in json.loads(text)),
         )
     if get_origin(kind) is dict:
-        return json.dumps, lambda text: {int(number): value for number, value in json.loads(text).items()}
+        return _json, lambda text: {int(number): value for number, value in json.loads(text).items()}
     raise TypeError(f"{hint} has no column")
 
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _json(value: Any) -> str:
+    """Return JSON with letters as they are: escaped they would take up to three times their bytes of a column."""
+    return json.dumps(value, ensure_ascii=False)

@@ -198,6 +198,14 @@ def _make_chronicle(
         ),
         clock=parts.clock,
     )
+
+    def stalled(is_stalled: bool) -> None:
+        if is_stalled:
+            room.readiness.because("journal", "the journal cannot be written: make room on its disk")
+        else:
+            room.readiness.clear("journal")
+
+    chronicle.on_stalled = stalled
     return _Kept(orders=orders, journal=journal, writer=writer, chronicle=chronicle)
 
 

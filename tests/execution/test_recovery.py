@@ -99,8 +99,10 @@ class FullDiskTests(ExecutionRoomTestCase):
         request = self.request(Side.BUY, 7000, 14)
         self.assertEqual(self.refusal(self.client.submit(request)).coded, "STORE_DOWN")
         self.assertEqual(self.refusal(self.client.submit(request)).coded, "STORE_DOWN")
+        self.assertIn("journal", self.room.readiness.reasons)
         self.before_write = lambda: None
         self.advance(1.5)
+        self.assertEqual(dict(self.room.readiness.reasons), {})
         self.assertEqual(self.follower.events, [])
         self.result(self.client.submit(request))
         self.advance(0.1)
