@@ -15,14 +15,19 @@ LONGEST_VALUE = 0xFFFF
 
 _INT64 = 1 << 63
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
+_unordered = msgspec.msgpack.Encoder()
 
 
 def encode(value: object) -> bytes:
-    """Return `value` as msgpack; equal values give equal bytes.
+    """Return `value` as msgpack; equal values give equal bytes, but for maps whose keys are no text.
 
-    Integers end at 64 bits. Raises TypeError or OverflowError for what has no msgpack form.
+    Those (an order's tags) keep the order in which they were filled. Integers end at 64 bits. Raises TypeError or OverflowError
+    for what has no msgpack form.
     """
-    return _encoder.encode(value)
+    try:
+        return _encoder.encode(value)
+    except TypeError:  # msgspec sorts text keys only
+        return _unordered.encode(value)
 
 
 @cache

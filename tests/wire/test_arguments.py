@@ -49,6 +49,15 @@ class CoderTests(SynchronousTestCase):
         two = Leg(side=Side.BUY, quantity=1, tags={"b": "2", "a": "1"})
         self.assertEqual(encode(one), encode(two))
 
+    def test_maps_by_number_survive(self) -> None:
+        """Keys need not be text: an order's tags have numbers."""
+        tags = {58: "note", 1: "account"}
+        self.assertEqual(decode(dict[int, str], encode(tags)), tags)
+
+    def test_what_has_no_form_is_refused(self) -> None:
+        """Neither way of encoding makes something of an object that it does not know."""
+        self.assertRaises(TypeError, encode, object())
+
     def test_unknown_fields_are_ignored_and_absent_ones_default(self) -> None:
         """Releases one apart understand each other."""
         newer = encode({"side": 1, "quantity": 5, "urgency": "high"})
