@@ -84,6 +84,10 @@ class Child:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
+    def finish(self) -> None:
+        """Wait until the child has ended by itself."""
+        self._process.wait(60)
+
     def stop(self) -> None:
         """End the child."""
         self._process.terminate()
@@ -207,6 +211,7 @@ def options(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=5, help="turns that count (default 5)")
     parser.add_argument("--pin", action="store_true", help="servers on core 0, clients on core 1")
+    parser.add_argument("--port-offset", type=int, default=17_000, help="keeps runs at the same time apart")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     return parser
 

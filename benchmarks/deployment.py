@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,16 +24,15 @@ from spire.runtime.tasks import Tasks
 from spire.wire.client_session import ClientSession
 from spire.wire.tls import TlsConnector
 
-PORT_OFFSET = 17_000
-
 
 @contextmanager
-def instance() -> Iterator[Instance]:
-    """Make an instance, and stop and remove it at the end."""
-    home = Path(tempfile.mkdtemp(prefix="spire-benchmark-"))
+def instance(port_offset: int) -> Iterator[Instance]:
+    """Make an instance, and stop and remove it at the end, also when this process is told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    home = Path(tempfile.mkdtemp(prefix=f"spire-benchmark-{os.getpid()}-"))
     made = Instance(home)
     try:
-        made.set_up(InstanceSettings(port_offset=PORT_OFFSET))
+        made.set_up(InstanceSettings(port_offset=port_offset))
         yield made
     finally:
         made.stop()

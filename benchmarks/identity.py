@@ -1,6 +1,7 @@
 """Certificates, tickets and clear connections of the benchmarks: what a Locator and a set-up would provide."""
 
 import atexit
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,7 +26,7 @@ HOLDER = load_key(b"h" * 32)
 
 def make_certificates(services: list[str], now: Timestamp) -> Path:
     """Write an authority and one certificate for all `services` into a temporary directory, removed at exit."""
-    directory = Path(tempfile.mkdtemp(prefix="spire-benchmark-"))
+    directory = Path(tempfile.mkdtemp(prefix=f"spire-benchmark-{os.getpid()}-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     authority = make_authority("benchmark", now)
     server = make_server_certificate(authority, services, ["127.0.0.1"], now)

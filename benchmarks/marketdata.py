@@ -1,6 +1,6 @@
 """From a feed to subscribers, in records and deliveries a second, through real server processes.
 
-    python -m benchmarks.marketdata [--rounds 3] [--subscribers 1 20] [--pin]
+    python -m benchmarks.marketdata [--rounds 3] [--workloads replay generated] [--subscribers 1 20] [--pin]
 
 Two workloads: the recorded 8 October 2013 of BAC and IBM (where `../shared/data/us-equities-2013` is there), and a
 generated market of 500 instruments. An instance of Locator, Definitions and Market Data with a private MariaDB runs in a
@@ -284,14 +284,13 @@ def run_rounds(made: Any, workload: str, subscribers: int, rounds: int, is_pinne
 def measure(arguments: Any) -> None:
     """Run all workloads and print."""
     print(describe(arguments.pin))
-    workloads = ["generated"]
-    if (DATA / "tick").is_dir():
-        workloads.insert(0, "replay")
-    else:
-        print(f"the recorded day is not at {DATA.name}: only generated ticks are measured")
-    with instance() as made:
+    workloads = arguments.workloads
+    if "replay" in workloads and not (DATA / "tick").is_dir():
+        print("the recorded day is not beside the checkout: only generated ticks are measured")
+        workloads = ["generated"]
+    with instance(arguments.port_offset) as made:
         made.start(["service-locator", "definitions"])
-        Child("benchmarks.marketdata", "--serve", "add", str(made.home)).stop()
+        Child("benchmarks.marketdata", "--serve", "add", str(made.home)).finish()
         made.start(["market-data"])
         for workload in workloads:
             for subscribers in arguments.subscribers:
@@ -312,6 +311,7 @@ def begin() -> None:
     """Read the command line and go."""
     parser = options(__doc__ or "")
     parser.set_defaults(rounds=3)
+    parser.add_argument("--workloads", nargs="+", choices=["replay", "generated"], default=["replay", "generated"])
     parser.add_argument("--subscribers", type=int, nargs="+", default=[1, 20])
     parser.add_argument("rest", nargs="*", help="of a child process")
     arguments = parser.parse_args()

@@ -260,7 +260,7 @@ def line_of(name: str, run: Run) -> str:
 def measure(arguments: Any) -> None:
     """Measure and print."""
     print(describe(arguments.pin))
-    with instance() as made:
+    with instance(arguments.port_offset) as made:
         configure(made.home)
         made.start(SERVERS)
         home, orders, seconds = str(made.home), str(arguments.orders), str(arguments.seconds)
