@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from spire.database.journal import Journal, JournalError, JournalFull
 from spire.database.ordered_writer import Fenced, OrderedWriter, WriterStopped
-from spire.marketdata.acceptance import GROUP_RECORDS, Acceptance, BatchRequest, Group, Opened, Outcome, Request
+from spire.marketdata.acceptance import Acceptance, BatchRequest, Group, Opened, Outcome, Request
 from spire.marketdata.frames import Frame, encode_frames
 from spire.marketdata.image import Image, Publication
 from spire.marketdata.interfaces import Stored
@@ -23,9 +23,10 @@ STORE_RECORDS: Final = 131_072
 
 BUSY_RECORDS: Final = 256
 BUSY_SECONDS: Final = 0.05
+GATHER_RECORDS: Final = 4096
 GATHER_SECONDS: Final = 0.005
-"""For a while after a group of so many records, the next one begins when a turn of the reactor brings no more, or after
-`GATHER_SECONDS`: with hundreds of instruments most of a group's cost is the same however many records it has."""
+"""For a while after a group of `BUSY_RECORDS`, the next one begins at `GATHER_RECORDS` or after `GATHER_SECONDS`: with hundreds of
+instruments most of a group's cost is the same however many records it has."""
 
 Portion = tuple[Stored, ...]
 """What the writer takes at once."""
@@ -121,9 +122,7 @@ class Pipeline:
         self._is_writing = False
         self._busy_until = float("-inf")
         self._gathering: IDelayedCall | None = None
-        self._gather_end = 0.0
         self._is_gathered = False
-        self._seen = 0
         self._ready: deque[tuple[Group, list[Deferred[Opened | int]], list[tuple[Frame, list[Publication]]]]] = deque()
         self._is_showing = False
         self._idle: list[Deferred[None]] = []
@@ -172,26 +171,16 @@ class Pipeline:
 
     def _gathers(self) -> bool:
         """Return whether to wait for more: a flood is cheaper in few groups, a trickle is never held up."""
-        if self._pending_records >= GROUP_RECORDS:
+        if self._pending_records >= GATHER_RECORDS:
             return False
         if self._gathering is None:
-            now = self._clock.monotonic()
-            if self._is_gathered or now >= self._busy_until:
+            if self._is_gathered or self._clock.monotonic() >= self._busy_until:
                 return False
-            self._gather_end = now + GATHER_SECONDS
-            self._gather_on()
+            self._gathering = self._clock.later(GATHER_SECONDS, self._gathered)
         return True
 
-    def _gather_on(self) -> None:
-        self._seen = len(self._pending)
-        self._gathering = self._clock.later(0, self._look)
-
-    def _look(self) -> None:
-        """Go on gathering while each turn of the reactor brings more."""
+    def _gathered(self) -> None:
         self._gathering = None
-        if len(self._pending) > self._seen and self._clock.monotonic() < self._gather_end:
-            self._gather_on()
-            return
         self._is_gathered = True
         self._advance()
         self._is_gathered = False
