@@ -5,7 +5,7 @@ heard of them), and what was said about orders waits, is numbered again and is t
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from attrs import define, evolve, field
@@ -20,7 +20,7 @@ from spire.database.journal import Journal, JournalError
 from spire.database.ordered_writer import OrderedWriter
 from spire.execution.interfaces import IExecutionStore
 from spire.execution.orders import Orders
-from spire.execution.values import Activity, Written, activity_topic, is_ended, parse_activity_topic
+from spire.execution.values import Activity, Batch, Written, activity_topic, is_ended, parse_activity_topic
 from spire.runtime.clock import Clock
 from spire.wire.errors import Unavailable
 from spire.wire.log_topic import LogTopic
@@ -32,6 +32,7 @@ CODEC: Final = Rows(Activity)
 RETRY_SECONDS: Final = 1.0
 LINGER_SECONDS: Final = 0.02
 """How long an event for whose commit nobody waits may linger before it goes to the store, together with others."""
+MOST_IN_A_BATCH: Final = 500
 PAGE: Final = 200
 
 Callback = Callable[[], object]
@@ -66,7 +67,7 @@ class Chronicle:
         self,
         *,
         journal: Journal,
-        writer: OrderedWriter[Written],
+        writer: OrderedWriter[Batch],
         orders: Orders,
         store: IExecutionStore,
         publisher: Publisher,
@@ -83,6 +84,7 @@ class Chronicle:
         self._tails: dict[int, Tail] = {}
         self._unstored: list[tuple[int, Entry]] = []
         self._lingering: IDelayedCall | None = None
+        self._is_due = False
         self.is_stalled = False
         self.on_stalled: Callable[[bool], object] = lambda _: None
         self._is_closed = False
@@ -208,23 +210,38 @@ class Chronicle:
         tail.events.append((activity.sequence, entry.payload))
         topic.publish(entry.payload, 1, activity.sequence)
         self._unstored.append((position, entry))
-        if entry.committed is not None:
-            self.store()
+        if entry.committed is not None and not self._is_due:
+            self._is_due = True
+            self._stop_lingering()
+            self._lingering = self._clock.later(0, self.store)
         elif self._lingering is None:
             self._lingering = self._clock.later(LINGER_SECONDS, self.store)
 
     def store(self) -> None:
         """Give the writer what lingers: each commit costs a disk's turn, so what nobody waits for goes with others."""
+        self._stop_lingering()
+        self._is_due = False
+        unstored, self._unstored = self._unstored, []
+        for begin in range(0, len(unstored), MOST_IN_A_BATCH):
+            part = unstored[begin : begin + MOST_IN_A_BATCH]
+            entries = [entry for _, entry in part]
+            stored = self._writer.add(tuple(entry.written for entry in entries), position=part[-1][0])
+            stored.addCallbacks(self._stored, lambda _: None, callbackArgs=(entries,))
+            stored.addErrback(self._broken)
+
+    def _stop_lingering(self) -> None:
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         self._lingering = None
-        unstored, self._unstored = self._unstored, []
-        for position, entry in unstored:
-            stored = self._writer.add(entry.written, position=position)
-            stored.addCallbacks(self._committed, lambda _: None, callbackArgs=(entry,))
-            stored.addErrback(self._broken)
 
-    def _committed(self, _: None, entry: Entry) -> None:
+    def _stored(self, _: None, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            try:
+                self._committed(entry)
+            except Exception:  # noqa: BLE001 - one order's fault must not keep the others from their drivers
+                self._broken(Failure())
+
+    def _committed(self, entry: Entry) -> None:
         written = entry.written
         activity = written.activity
         tail = self._tail(activity.trading_account_id)

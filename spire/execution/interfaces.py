@@ -8,13 +8,13 @@ from spire.database.ordered_writer import WriterStore
 from spire.execution.values import (
     AccountHead,
     Activity,
+    Batch,
     Execution,
     HeldPosition,
     OrderQuery,
     OrderView,
     TakenSize,
     UsedClientOrderId,
-    Written,
 )
 from spire.values.submission import Submission, Terms
 
@@ -41,7 +41,7 @@ class IDriver(Interface):
 class IExecutionStore(Interface):
     """What Order Execution keeps. Any method raises StoreDown while the database is away."""
 
-    def writer() -> WriterStore[Written]:
+    def writer() -> WriterStore[Batch]:
         """Return where the ordered writer puts its batches."""
 
     def heads() -> Awaitable[tuple[AccountHead, ...]]:

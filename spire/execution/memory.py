@@ -9,13 +9,13 @@ from spire.execution.interfaces import IExecutionStore
 from spire.execution.values import (
     AccountHead,
     Activity,
+    Batch,
     HeldPosition,
     OrderQuery,
     OrderScope,
     OrderView,
     TakenSize,
     UsedClientOrderId,
-    Written,
 )
 from spire.values.orders import ExecType, Side
 from spire.values.report import Report
@@ -33,13 +33,13 @@ class MemoryExecutionStore:
         self._heads: dict[int, AccountHead] = {}
         self._used: dict[tuple[int, str, str], UsedClientOrderId] = {}
 
-    def writer(self) -> MemoryWriterStore[Written]:
+    def writer(self) -> MemoryWriterStore[Batch]:
         """Return where the ordered writer puts its batches."""
         return MemoryWriterStore(self._writers, "activity", self.write)
 
-    def write(self, items: Sequence[Written]) -> None:
-        """Take over a batch."""
-        for item in items:
+    def write(self, batches: Sequence[Batch]) -> None:
+        """Take over batches."""
+        for item in (item for batch in batches for item in batch):
             event = item.activity
             self._events.setdefault((event.trading_account_id, event.epoch), []).append(event)
             self._heads[event.trading_account_id] = AccountHead(

@@ -25,6 +25,7 @@ from spire.execution.reports import rejection
 from spire.execution.submitting import Submitting
 from spire.execution.upstream import MarketUpstream
 from spire.execution.values import (
+    Batch,
     Execution,
     OrderQuery,
     OrderRequest,
@@ -33,7 +34,6 @@ from spire.execution.values import (
     Refusal,
     TradingAccountView,
     UsedClientOrderId,
-    Written,
     parse_activity_topic,
 )
 from spire.locator.directory import Directory
@@ -67,7 +67,7 @@ class OrderExecution:
         definitions: DefinitionsClient,
         store: IExecutionStore,
         journal: Journal,
-        writer: OrderedWriter[Written],
+        writer: OrderedWriter[Batch],
         chronicle: Chronicle,
         orders: Orders,
         booking: Booking,

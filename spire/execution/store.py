@@ -16,13 +16,13 @@ from spire.execution.rows import Columns, insert, select
 from spire.execution.values import (
     AccountHead,
     Activity,
+    Batch,
     HeldPosition,
     OrderQuery,
     OrderScope,
     OrderView,
     TakenSize,
     UsedClientOrderId,
-    Written,
 )
 from spire.values.amounts import Money, Quantity
 from spire.values.codes import Currency
@@ -123,7 +123,7 @@ class ExecutionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def writer(self) -> SqlWriterStore[Written]:
+    def writer(self) -> SqlWriterStore[Batch]:
         """Return where the ordered writer puts its batches."""
         return SqlWriterStore(self._database, "execution", WRITER, write)
 
@@ -216,8 +216,9 @@ class ExecutionStore:
         return _view(rows[0]) if rows else None
 
 
-def write(transaction: Transaction, items: Sequence[Written]) -> None:
-    """Put a batch of events into the tables."""
+def write(transaction: Transaction, batches: Sequence[Batch]) -> None:
+    """Put batches of events into the tables."""
+    items = [item for batch in batches for item in batch]
     events = [item.activity for item in items]
     _many(transaction, INSERT_SUBMISSION, (_row(SUBMISSIONS, event.submission, event) for event in events))
     _many(transaction, INSERT_REPORT, (_row(REPORTS, event.report, event) for event in events))

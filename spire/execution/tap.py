@@ -26,7 +26,7 @@ from spire.execution.server import OrderExecution
 from spire.execution.store import ExecutionStore
 from spire.execution.submitting import Settings, Submitting
 from spire.execution.upstream import MarketUpstream
-from spire.execution.values import Written
+from spire.execution.values import Batch
 from spire.locator.client import LocatorLink
 from spire.locator.values import DIRECTORY, Entry
 from spire.marketdata.client import MarketDataClient
@@ -43,7 +43,9 @@ from spire.wire.server_session import Session
 from spire.wire.stream_responders import StreamResponders
 
 SERVICE: Final = "order_execution_service"
-_MOST_IN_A_BATCH: Final = 500
+_MOST_IN_A_TRANSACTION: Final = 50
+"""Batches of events; each holds what became durable in one turn."""
+
 _CHECK_SECONDS: Final = 1.0
 
 
@@ -157,7 +159,7 @@ class _Kept:
 
     orders: Orders
     journal: Journal
-    writer: OrderedWriter[Written]
+    writer: OrderedWriter[Batch]
     chronicle: Chronicle
 
 
@@ -175,14 +177,15 @@ def _make_chronicle(
         metrics=parts.metrics,
         run_in_thread=parts.run_in_thread,
     )
-    writer: OrderedWriter[Written] = OrderedWriter(
+    writer: OrderedWriter[Batch] = OrderedWriter(
         "order execution",
         store.writer(),
         clock=parts.clock,
         tasks=parts.tasks,
         metrics=parts.metrics,
-        max_batch=_MOST_IN_A_BATCH,
+        max_batch=_MOST_IN_A_TRANSACTION,
     )
+    writer.on_refused(lambda reason: room.readiness.tell("store", reason))
     writer.on_fenced(lambda: room.readiness.because("writer", "another server has taken over: stop this one"))
     orders = Orders(room.epoch)
     chronicle = Chronicle(

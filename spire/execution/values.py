@@ -265,6 +265,10 @@ class Written:
     used: UsedClientOrderId | None = None
 
 
+Batch = tuple[Written, ...]
+"""Events that go to the store together: one item of the ordered writer."""
+
+
 @frozen(kw_only=True)
 class AccountHead:
     """How far a trading account's activity goes."""

@@ -14,7 +14,7 @@ from spire.database.ordered_writer import WriterRow
 from spire.execution import tap
 from spire.execution.client import OrderExecutionClient
 from spire.execution.memory import MemoryExecutionStore
-from spire.execution.values import Activity, OrderRequest, OrderView, TradingAccountView, Written
+from spire.execution.values import Activity, Batch, OrderRequest, OrderView, TradingAccountView
 from spire.feeds.client import FeedClient
 from spire.locator.client import Link
 from spire.locator.credentials import Password
@@ -65,7 +65,7 @@ class FragileWriterStore:
         row: WriterRow = await self._inner.take_over()
         return row
 
-    async def commit(self, row: WriterRow, items: Sequence[Written]) -> None:
+    async def commit(self, row: WriterRow, items: Sequence[Batch]) -> None:
         """Write a batch, or be away."""
         if self._store.is_down:
             raise StoreDown("the database is away")

@@ -26,7 +26,7 @@ class ExecutionStoreContract:
         store = self.store.writer()
         row = await store.take_over()
         await store.commit(
-            WriterRow(token=row.token, batch=row.batch + 1, position=row.position + len(written)), written
+            WriterRow(token=row.token, batch=row.batch + 1, position=row.position + len(written)), [tuple(written)]
         )
 
     async def _tell(self) -> list[Activity]:
