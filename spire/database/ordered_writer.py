@@ -186,6 +186,8 @@ class OrderedWriter(Generic[I]):
         self._behind_since: float | None = None
         self._pause: Deferred[None] | None = None
         self._on_fenced: list[Callable[[], object]] = []
+        self._on_refused: list[Callable[[str | None], object]] = []
+        self._is_refused = False
         self._batches = metrics.counter("spire_writer_batches", "Batches committed.", ["writer"])
         self._items = metrics.counter("spire_writer_items", "Items committed.", ["writer"])
         self._retries = metrics.counter("spire_writer_retries", "Batches run again.", ["writer"])
@@ -214,6 +216,10 @@ class OrderedWriter(Generic[I]):
     def on_fenced(self, callback: Callable[[], object]) -> None:
         """Call back once, when another process has taken over: stop acting at once."""
         self._on_fenced.append(callback)
+
+    def on_refused(self, callback: Callable[[str | None], object]) -> None:
+        """Call back with the reason when the store refuses a batch, and with None when it has taken it after all."""
+        self._on_refused.append(callback)
 
     async def start(self) -> WriterRow:
         """Take the writer over, however long the store is away, and return its row: whoever had it is fenced."""
@@ -303,11 +309,19 @@ class OrderedWriter(Generic[I]):
                     name=self.name,
                     error=error,
                 )
+                self._tell_refused(f"the store refuses what {self.name} writes, which waits: {error}")
                 await self._rest(STUCK_RETRY_SECONDS)
             else:
+                if self._is_refused:
+                    self._tell_refused(None)
                 return self._end is None
             self._retries.labels(writer=self.name).inc()
         return False
+
+    def _tell_refused(self, reason: str | None) -> None:
+        self._is_refused = reason is not None
+        for callback in tuple(self._on_refused):
+            callback(reason)
 
     async def _rest(self, seconds: float) -> None:
         self._pause = self._clock.sleep(seconds)

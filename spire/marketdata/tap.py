@@ -126,6 +126,7 @@ def make_room(
         tasks=parts.tasks,
         trouble=journal_trouble,
     )
+    writer.on_refused(lambda reason: room.readiness.tell("store", reason))
     writer.on_fenced(server.intake.retire)
     writer.on_fenced(lambda: room.readiness.because("fenced", "another Market Data Server has taken over its tables"))
     room.add("state", server.start, server.stop)

@@ -67,6 +67,13 @@ class Readiness:
         if self._reasons.pop(key, None) is not None:
             self._changed()
 
+    def tell(self, key: str, reason: Reason | None) -> None:
+        """Give a reason, or take it back with None: for callbacks that say both."""
+        if reason is None:
+            self.clear(key)
+        else:
+            self.because(key, reason)
+
     def set_ready(self) -> None:
         """Latch ready."""
         self._latched = True

@@ -153,13 +153,17 @@ class OrderedWriterContract:
         """It is tried again until somebody has mended the store."""
         writer = await self.started()
         self.faulty.before.append(StoreFault("no such table"))
+        told: list[str | None] = []
+        writer.on_refused(told.append)
         first, second = writer.add("a", position=1), writer.add("b", position=2)
         await self.resting()
+        self.assertEqual(told, ["the store refuses what facts writes, which waits: no such table"])
         self.clock.advance(4.9)
         self.assertEqual((first.called, second.called), (False, False))
         self.clock.advance(0.2)
         await gatherResults([first, second])
         self.assertEqual(self.stored(), ["a", "b"])
+        self.assertEqual(told[1:], [None])
 
     async def test_a_second_process_fences_the_first(self) -> None:
         """The first stops at its next batch, fails what waits, and tells."""

@@ -118,6 +118,15 @@ class ReadinessTests(SynchronousTestCase):
         readiness.clear("locator")
         self.assertEqual(readiness.state, State.READY)
 
+    def test_a_reason_is_told_and_taken_back_by_one_call(self) -> None:
+        """None takes it back, also where there was none."""
+        readiness = Readiness()
+        readiness.tell("store", None)
+        readiness.tell("store", "refuses a batch")
+        self.assertEqual(readiness.reasons, {"store": "refuses a batch"})
+        readiness.tell("store", None)
+        self.assertEqual(readiness.reasons, {})
+
     def test_a_reason_before_ready_leaves_it_starting(self) -> None:
         """It explains why it takes so long."""
         readiness = Readiness()
