@@ -6,7 +6,9 @@ limit. All orders share what is displayed, in price-time order.
 """
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable
+from itertools import takewhile
 
 from attrs import define, field, frozen
 
@@ -122,6 +124,8 @@ class Market:
         self._taken = {BookSide.BID: ZERO_QUANTITY, BookSide.ASK: ZERO_QUANTITY}
         self._resting = {BookSide.BID: Resting(), BookSide.ASK: Resting()}
         self._orders: dict[int, WorkingOrder] = {}
+        self._dates: Counter[str] = Counter()
+        self._earliest_end: Timestamp | None = None
         self._arrivals = 0
 
     @property
@@ -164,10 +168,7 @@ class Market:
         if not self._orders or not quote.is_tradable or not open_sessions:
             return outcomes
         for side in (BookSide.BID, BookSide.ASK):
-            book = self._resting[side]
-            for order in tuple(book.orders):
-                if not self._reaches(order, quote):
-                    break
+            for order in self._reached(side, quote):
                 if order.trading_session in open_sessions:
                     outcomes += self._fill(order, quote, is_resting=True)
         return outcomes
@@ -195,6 +196,9 @@ class Market:
             self._arrivals += 1
             order.arrival = self._arrivals
         self._orders[order.order_id] = order
+        self._dates[order.trade_date] += 1
+        if order.window_end is not None and (self._earliest_end is None or order.window_end < self._earliest_end):
+            self._earliest_end = order.window_end
         self._resting[_book_side(order.side)].add(order)
 
     def find(self, order_id: int) -> WorkingOrder | None:
@@ -206,6 +210,7 @@ class Market:
         order = self._orders.pop(order_id, None)
         if order is not None:
             self._resting[_book_side(order.side)].discard(order)
+            self._dates[order.trade_date] -= 1
         return order
 
     def replace(self, order_id: int, leaves: Quantity, limit: Price | None) -> WorkingOrder | None:
@@ -221,6 +226,9 @@ class Market:
 
     def expire(self, market_time: Timestamp, trade_date: str) -> list[Outcome]:
         """End the orders whose session is over in market time, or whose trade date is no longer the venue's."""
+        is_due = self._earliest_end is not None and market_time >= self._earliest_end
+        if not is_due and self._dates[trade_date] == len(self._orders):
+            return []
         over = [
             order
             for order in self._orders.values()
@@ -228,7 +236,13 @@ class Market:
         ]
         for order in over:
             self.cancel(order.order_id)
+        ends = [order.window_end for order in self._orders.values() if order.window_end is not None]
+        self._earliest_end = min(ends, default=None)
         return [Removal(order_id=order.order_id, is_expired=True, text="the session is over") for order in over]
+
+    def _reached(self, side: BookSide, quote: Quote) -> list[WorkingOrder]:
+        """Return the resting orders of a side that a quote reaches, which stand in front of all others."""
+        return list(takewhile(lambda order: self._reaches(order, quote), self._resting[side].orders))
 
     def _reaches(self, order: WorkingOrder, quote: Quote) -> bool:
         if order.limit is None:
