@@ -13,7 +13,6 @@ from spire.execution.reports import Stamp, reported
 from spire.execution.values import Execution
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
-from spire.values.status import TransitionError
 from spire.values.time import NANOSECONDS, Timestamp, local_date
 from spire.wire.errors import Unavailable
 
@@ -88,7 +87,7 @@ class Booking:
         try:
             activity = reported(order, execution, stamp, epoch=self._orders.epoch, sequence=account.sequence + 1)
             written = self._orders.fold(activity)
-        except TransitionError as error:
+        except ValueError as error:  # it does not follow, or an amount does not fit
             self._log.critical(
                 "a report of order {order_id} cannot be booked: {error}",
                 order_id=execution.order_id,

@@ -20,9 +20,20 @@ from spire.execution.values import (
     UsedClientOrderId,
     Written,
 )
-from spire.values.amounts import ZERO_MONEY, ZERO_PRICE, ZERO_QUANTITY, Money, Quantity, decimal_of
+from spire.values.amounts import (
+    INT64_MAX,
+    INT64_MIN,
+    ZERO_MONEY,
+    ZERO_PRICE,
+    ZERO_QUANTITY,
+    Money,
+    Quantity,
+    decimal_of,
+    format_amount,
+)
 from spire.values.codes import Currency
 from spire.values.orders import Capacity, ExecType, OrderType, Side, TimeInForce, TradingSession
+from spire.values.posting import Posting
 from spire.values.report import Report
 from spire.values.status import Flag, OrderState, apply, submitted
 from spire.values.submission import Submission
@@ -186,7 +197,8 @@ class Orders:
     def fold(self, activity: Activity) -> Written:
         """Take over the next event of an account and return what it writes.
 
-        ValueError: it is not the account's next, or its report does not follow; nothing has changed then.
+        ValueError: it is not the account's next, its report does not follow, or the position does not fit 64 bits; nothing has
+        changed then.
         """
         account = self.account(activity.trading_account_id)
         if activity.sequence != account.sequence + 1 or activity.epoch != account.epoch:
@@ -194,6 +206,7 @@ class Orders:
                 f"activity {activity.sequence} of account {activity.trading_account_id} does not follow {account.sequence}"
             )
         order, used = self._find_or_admit(activity)
+        position = None if activity.posting is None else _moved(account, activity.posting)
         if activity.report is not None:
             if order is None:
                 raise ValueError(f"report {activity.report.report_id} names order {activity.report.order_id}, unknown")
@@ -203,12 +216,12 @@ class Orders:
             self._orders[order.submission.order_id] = order
         if used is not None:
             self.restore_used_id(used)
-        position = None if activity.posting is None else self._post(account, activity, order)
+        held = None if position is None else self._post(account, activity, order, position)
         if order is not None:
             self._work(order)
         if activity.report is not None:
             self._remember_taken(activity.report)
-        return Written(activity=activity, order=None if order is None else order.view, position=position, used=used)
+        return Written(activity=activity, order=None if order is None else order.view, position=held, used=used)
 
     def withdraw(self, activity: Activity) -> None:
         """Undo a submission that could not be made durable: it was never said to anybody."""
@@ -260,11 +273,9 @@ class Orders:
         )
         return order, used
 
-    def _post(self, account: Account, activity: Activity, order: Order | None) -> HeldPosition:
+    def _post(self, account: Account, activity: Activity, order: Order | None, position: Position) -> HeldPosition:
         posting = activity.posting
         assert posting is not None
-        position = account.positions.get(posting.instrument_id) or Position(currency=posting.currency)
-        position = apply_posting(position, posting)
         account.positions[posting.instrument_id] = position
         account.recount(posting.instrument_id)
         if order is not None and posting.exec_id is not None:
@@ -294,6 +305,16 @@ class Orders:
                 quote_sequence=report.quote_sequence,
                 taken=report.quote_taken,
             )
+
+
+def _moved(account: Account, posting: Posting) -> Position:
+    """Return the position after a posting; ValueError where an amount does not fit 64 bits, as wire and store need it."""
+    before = account.positions.get(posting.instrument_id) or Position(currency=posting.currency)
+    after = apply_posting(before, posting)
+    for amount in (posting.amount, after.quantity, after.cost, after.realised, after.fees):
+        if not INT64_MIN <= amount <= INT64_MAX:
+            raise ValueError(f"posting {posting.posting_id} moves {format_amount(amount)}, which does not fit 64 bits")
+    return after
 
 
 def _report(order: Order, report: Report) -> None:

@@ -7,10 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spire.marketdata.values import ALLOWED, BboKind, Present, Records, RecordType
+from spire.values.amounts import SCALE, format_amount
 from spire.values.orders import BookSide
 
 _EARLIEST: Final = 0
 _LATEST: Final = 2**62
+GREATEST_PRICE: Final = 10_000_000 * SCALE
+GREATEST_SIZE: Final = 1_000_000_000 * SCALE
+"""What an order may ask for at most: beyond it a number is a fault of the feed, and sums of it would not fit 64 bits."""
 
 
 class InvalidRecordError(ValueError):
@@ -84,8 +88,8 @@ def _any_of(venues: NDArray[np.uint16], wanted: frozenset[int]) -> NDArray[np.bo
 
 def _trade(records: Records, universe: Universe) -> None:
     kind = RecordType.TRADE
-    _require(kind, records["price"] > 0, "price", "must be positive")
-    _require(kind, records["size"] > 0, "size", "must be positive")
+    _in_bounds(kind, records["price"], "price", 1, GREATEST_PRICE)
+    _in_bounds(kind, records["size"], "size", 1, GREATEST_SIZE)
     facility = (records["present"] & np.uint16(Present.FACILITY)) != 0
     _require(kind, ~facility | universe.are_venues(records["facility"]), "facility", "is unknown")
 
@@ -99,6 +103,8 @@ def _bbo(records: Records, universe: Universe) -> None:
         price, size, venue = records[side], records[f"{side}_size"], records[f"{side}_venue"]
         _require(kind, np.where(has, price > 0, price == 0), side, "must be positive, or 0 when absent")
         _require(kind, np.where(has, size >= 0, size == 0), f"{side}_size", "must not be negative, and 0 when absent")
+        _in_bounds(kind, price, side, 0, GREATEST_PRICE)
+        _in_bounds(kind, size, f"{side}_size", 0, GREATEST_SIZE)
         _require(kind, ~has | universe.are_venues(venue), f"{side}_venue", "is unknown")
 
 
@@ -106,8 +112,8 @@ def _book(records: Records, _: Universe) -> None:
     kind = RecordType.BOOK
     side = records["side"]
     _require(kind, (side == BookSide.BID) | (side == BookSide.ASK), "side", "is neither BID nor ASK")
-    _require(kind, records["price"] > 0, "price", "must be positive")
-    _require(kind, records["size"] >= 0, "size", "must not be negative")
+    _in_bounds(kind, records["price"], "price", 1, GREATEST_PRICE)
+    _in_bounds(kind, records["size"], "size", 0, GREATEST_SIZE)
 
 
 _CHECKS: Final = {RecordType.TRADE: _trade, RecordType.BBO: _bbo, RecordType.BOOK: _book}
@@ -116,6 +122,13 @@ _CHECKS: Final = {RecordType.TRADE: _trade, RecordType.BBO: _bbo, RecordType.BOO
 def _in_range(record_type: RecordType, records: Records, field: str) -> None:
     values = records[field]
     _require(record_type, (values >= _EARLIEST) & (values <= _LATEST), field, "is no time since 1970")
+
+
+def _in_bounds(record_type: RecordType, values: NDArray[np.int64], field: str, least: int, greatest: int) -> None:
+    if not ((values >= least) & (values <= greatest)).all():
+        complaint = "must be positive" if least else "must not be negative"
+        _require(record_type, values >= least, field, complaint)
+        _require(record_type, values <= greatest, field, f"must be at most {format_amount(greatest)}")
 
 
 def _require(record_type: RecordType, holds: NDArray[np.bool_], field: str, complaint: str) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.execution.booking import Booking
@@ -10,9 +11,10 @@ from spire.execution.orders import Orders
 from spire.execution.values import Execution, Written
 from spire.runtime.metrics import Metrics
 from spire.testing.clock import ManualClock
+from spire.values.amounts import Price
 from spire.values.orders import ExecType, Status
 from spire.wire.errors import Unavailable
-from tests.execution.examples import Teller
+from tests.execution.examples import ACCOUNT, BAC, Teller
 from tests.values.examples import dollars, make_submission, shares
 
 
@@ -105,6 +107,16 @@ class BookingTests(SynchronousTestCase):
         self.booking.report(Execution(order_id=1, exec_type=ExecType.CANCELED))
         self.booking.report(Execution(order_id=1, exec_type=ExecType.CANCELED))
         self.assertEqual(len(self.written), 1)
+
+    def test_a_fill_beyond_what_can_be_sent_changes_nothing(self) -> None:
+        """Its amount does not fit 64 bits: an alarm, and neither a hole in the activity nor a position that no store takes."""
+        self.booking.report(evolve(fill(), price=Price(2**63 - 1)))
+        self.booking.report(fill())
+        self.assertEqual([item.activity.sequence for item in self.written], [2])
+        order = self.orders.find(1)
+        assert order is not None
+        self.assertEqual(order.state.cumulative, shares(10))
+        self.assertEqual(self.orders.account(ACCOUNT).held(BAC), shares(10))
 
     def test_a_late_fill_is_booked(self) -> None:
         """After the cancel, flagged."""

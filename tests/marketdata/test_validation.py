@@ -4,7 +4,14 @@ import numpy as np
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.marketdata.market_time import MarketTime, is_stale
-from spire.marketdata.validation import InvalidRecordError, Universe, UnknownInstrumentError, check_batch
+from spire.marketdata.validation import (
+    GREATEST_PRICE,
+    GREATEST_SIZE,
+    InvalidRecordError,
+    Universe,
+    UnknownInstrumentError,
+    check_batch,
+)
 from spire.marketdata.values import Present, Records, RecordType
 from spire.values.environment import FeedKind
 from spire.values.orders import BookSide
@@ -47,6 +54,22 @@ class ValidationTests(SynchronousTestCase):
         records = trades([1])
         records["size"] = -1
         self.assertIn("size", self.refused(RecordType.TRADE, records))
+
+    def test_absurd_prices_and_sizes_are_refused(self) -> None:
+        """Their sums would not fit 64 bits: a fill at such a price could neither be sent nor stored."""
+        for kind, records, fields in (
+            (RecordType.TRADE, trades([1, 1]), {"price": GREATEST_PRICE, "size": GREATEST_SIZE}),
+            (RecordType.BBO, quotes([1, 1]), dict.fromkeys(("bid", "ask"), GREATEST_PRICE)),
+            (RecordType.BBO, quotes([1, 1]), dict.fromkeys(("bid_size", "ask_size"), GREATEST_SIZE)),
+            (RecordType.BOOK, row(1, BookSide.BID, 5, 5), {"price": GREATEST_PRICE, "size": GREATEST_SIZE}),
+        ):
+            for name, greatest in fields.items():
+                records[name][-1] = greatest
+                check_batch(kind, records, UNIVERSE, frozenset([VENUE]))
+                for beyond in (greatest + 1, 2**63 - 1):
+                    damaged = records.copy()
+                    damaged[name][-1] = beyond
+                    self.assertIn(f"record {len(records) - 1}: {name} must be at most", self.refused(kind, damaged))
 
     def test_an_unknown_venue_is_refused(self) -> None:
         """Of a print and of a quoted side."""
