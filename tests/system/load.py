@@ -10,10 +10,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from spire.client.platform import Spire
-from spire.execution.values import OrderRequest, OrderView
+from spire.client.positions import ActivityLedger
+from spire.execution.values import Activity, OrderRequest, OrderView
 from spire.uid.client import UidSource
 from spire.values.amounts import Price, Quantity
-from spire.values.orders import OrderType, Side, Status, TimeInForce
+from spire.values.orders import ExecType, OrderType, Side, Status, TimeInForce
 from spire.wire.errors import Conflict, Refused, Unavailable
 
 R = TypeVar("R")
@@ -51,6 +52,31 @@ async def persist(ask: Callable[[], Awaitable[R]]) -> R:
             return await ask()
         except Unavailable:
             await pause(0.1)
+
+
+class Ledger(ActivityLedger):
+    """A trading account's activity, as one who was there from the start saw it."""
+
+    def __init__(self, client: Spire, trading_account_id: int) -> None:
+        self.resets: list[int] = []
+        super().__init__(client.orders, trading_account_id)
+
+    def reset(self, epoch: int, after: int) -> None:
+        """Note each beginning."""
+        self.resets.append(after)
+        super().reset(epoch, after)
+
+    def of_order(self, order_id: int) -> list[Activity]:
+        """Return what happened to an order."""
+        return [event for event in self.events if event.order_id == order_id]
+
+    def executions(self, order_id: int) -> list[ExecType]:
+        """Return the kinds of an order's reports."""
+        return [event.report.exec_type for event in self.of_order(order_id) if event.report is not None]
+
+    def statuses(self) -> dict[int, Status]:
+        """Return how every order stands after its last report."""
+        return {event.report.order_id: event.report.status for event in self.events if event.report is not None}
 
 
 @define(eq=False)

@@ -33,6 +33,7 @@ class SharedInstanceTestCase(SystemTestCase):
     names it.
     """
 
+    timeout = 120
     servers = (*SystemTestCase.servers, FEED)
 
     async def setUp(self) -> None:

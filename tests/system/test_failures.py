@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from spire.charting.values import CandleTopic
 from spire.client.platform import Spire
-from spire.client.positions import ActivityLedger
 from spire.execution.values import Activity, OrderRequest
 from spire.marketdata.values import Present, Records, RecordType, topic_of
 from spire.series.query import Query
@@ -21,7 +20,7 @@ from spire.values.orders import ExecType, OrderType, Side, Status, TimeInForce
 from spire.wire.errors import Refused
 from tests.system import tape
 from tests.system.case import SystemTestCase
-from tests.system.load import FAR, LOT, Numberer, Trader, pause, persist, until
+from tests.system.load import FAR, LOT, Ledger, Numberer, Trader, pause, persist, until
 from tests.system.stored import Stored, facts_of, repeated
 from tests.system.test_recorded_day import Collector
 
@@ -51,27 +50,6 @@ class Counted(Collector):
         """Keep records, and how many."""
         super().update(records)
         self.received += len(records)
-
-
-class Ledger(ActivityLedger):
-    """A trading account's activity, as one who was there from the start saw it."""
-
-    def __init__(self, client: Spire, trading_account_id: int) -> None:
-        self.resets: list[int] = []
-        super().__init__(client.orders, trading_account_id)
-
-    def reset(self, epoch: int, after: int) -> None:
-        """Note each beginning."""
-        self.resets.append(after)
-        super().reset(epoch, after)
-
-    def of_order(self, order_id: int) -> list[Activity]:
-        """Return what happened to an order."""
-        return [event for event in self.events if event.order_id == order_id]
-
-    def executions(self, order_id: int) -> list[ExecType]:
-        """Return the kinds of an order's reports."""
-        return [event.report.exec_type for event in self.of_order(order_id) if event.report is not None]
 
 
 class FailuresTests(SystemTestCase):
@@ -375,7 +353,7 @@ class FailuresTests(SystemTestCase):
         self.assertEqual(set(found), set(promised) | set(self.trader.refused))
         self.assertLessEqual(set(self.trader.refused.values()), HONEST_REFUSALS)
         self.assertGreater(len(promised), 100)
-        ended = {event.report.order_id: event.report.status for event in events if event.report is not None}
+        ended = self.ledger.statuses()
         self.assertEqual({ended[number] for number in self.trader.canceled}, {Status.CANCELED})
         refused = [found[name] for name in self.trader.refused]
         self.assertEqual({ended[number] for number in refused} - {Status.REJECTED}, set())
