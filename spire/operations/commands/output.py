@@ -76,13 +76,14 @@ class Output:
         if not cells:
             self.note(empty)
             return
+        aligned = [list(row) for row in cells]
         for place, column in enumerate(columns):
             if column.numeric:
-                _align(cells, place)
-        if _width(columns, cells) > self.console.width:
+                _align(aligned, place)
+        if _width(columns, aligned) > self.console.width:
             self._blocks(columns, cells, title)
         else:
-            self._table(columns, cells, title)
+            self._table(columns, aligned, title)
 
     def line(self, row: dict[str, Any], text: str | None = None) -> None:
         """Write one object: as JSON in a line, or as `text` for a person."""

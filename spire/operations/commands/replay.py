@@ -1,5 +1,7 @@
 """`spire replay`: a recorded day, sent by a feed account, with keys to pause, step and speed up."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from spire.client.platform import Spire
 from spire.feeds.lean import FeedFileError
-from spire.feeds.replay import ReplayFeed, replay_terms
+from spire.feeds.replay import Progress, ReplayFeed, replay_terms
 from spire.feeds.replay_source import load_day
 from spire.operations.commands.output import Output
 from spire.operations.commands.parameters import parse_moment
@@ -27,28 +29,44 @@ ZONE = "America/New_York"
 @click.option(
     "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="The trade date; needed where there are several."
 )
-@click.option("--symbol", "symbols", multiple=True, help="Only this symbol; may be repeated.")
+@click.option("--symbol", "symbols", multiple=True, help="Only this symbol; may be repeated. [default: all]")
 @click.option(
-    "--speed", type=click.FloatRange(min=0, min_open=True), help="Factor of market time; else as fast as possible."
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Factor of market time, such as 60. [default: as fast as possible]",
 )
-@click.option("--until", help="Pause behind this market time (2013-10-08T09:30, New York); the session stays open.")
+@click.option("--until", help="Pause behind this market time (2013-10-08T09:30, New York).")
 @click.option("--paused", is_flag=True, help="Begin paused.")
 @click.option("--name", help="Name of the feed session; an unfinished one of that name goes on where it stopped.")
 @click.option("--account", default="replay_feed", show_default=True, help="The feed's account.")
-@click.option("--secret-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its secret.")
+@click.option(
+    "--secret-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File with its secret. [default: the instance's]",
+)
 @pass_shell
 def replay(shell: Shell, /, secret_file: Path | None, account: str, **options: Any) -> None:
-    """Replay the recorded day below PATH into Market Data.
+    r"""Replay the recorded day below PATH into Market Data.
 
-    Keys while it runs, on a terminal: space pauses and goes on, s sends one record and m a thousand, + and - double and
-    halve the speed, 0 sends as fast as possible, q leaves. An unfinished session goes on where it stopped.
+    For example: spire replay us-equities-2013/tick --date 2013-10-08 --speed 60
+
+    \b
+    Keys while it runs, on a terminal:
+      space  pause, go on          + -  twice, half the speed
+      s m    send one, 1,000       0    as fast as possible
+      q      leave
+
+    An unfinished session goes on where it stopped, with the same command. Without a terminal a replay that pauses
+    (--until) leaves.
     """
+    if options["paused"] and not sys.stdin.isatty():
+        raise click.UsageError("--paused needs a terminal: without one no key can let the replay go on.")
     deployment = shell.deployment
     found = secret_file or shell.home / "secrets" / account
     try:
         secret = found.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise click.ClickException(
+        raise click.UsageError(
             f"The feed's secret cannot be read at {found} ({error.strerror}); name it with --secret-file."
         ) from error
 
@@ -84,7 +102,14 @@ async def run_replay(
     except (FeedFileError, ValueError) as error:
         raise Invalid(str(error)) from error
     session = await spire.ready(FEED_SERVICE)
+    watches: list[Callable[[Progress], None]] = []
+
+    def progressed(progress: Progress) -> None:
+        for watch in watches:
+            watch(progress)
+
     with Display(output, recorded.trade_date) as display:
+        watches.append(display.show)
         feed = ReplayFeed(
             session,
             recorded.timeline,
@@ -94,7 +119,7 @@ async def run_replay(
             speed=speed,
             is_paused=paused,
             until=stop_at,
-            on_progress=display.show,
+            on_progress=progressed,
         )
         began = await feed.start()
         if output.errors.is_terminal:
@@ -102,6 +127,7 @@ async def run_replay(
         if began:
             output.note(f"The session goes on after record {began:,}.")
         with Keys(reactor, feed, spire.tasks) as keys:
+            watches.append(keys.watch)
             feed.done.addBoth(keys.finished)
             await keys.done
         await feed.stop()

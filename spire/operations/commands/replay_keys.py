@@ -81,8 +81,13 @@ class Keys:
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
         self._before: list[Any] | None = None
 
+    @property
+    def has_terminal(self) -> bool:
+        """Whether there is a terminal to press keys on."""
+        return os.isatty(self._descriptor)
+
     def __enter__(self) -> Self:
-        if os.isatty(self._descriptor):
+        if self.has_terminal:
             self._before = termios.tcgetattr(self._descriptor)
             tty.setcbreak(self._descriptor)
             self._reactor.addReader(self)
@@ -94,6 +99,11 @@ class Keys:
         if self._before is not None:
             self._reactor.removeReader(self)
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+
+    def watch(self, progress: ReplayProgress) -> None:
+        """Leave a replay that has paused and has nothing under way, where no key could ever let it go on."""
+        if progress.is_paused and progress.accepted == progress.sent and not self.has_terminal:
+            self.finished(None)
 
     def finished(self, result: object) -> object:
         """Know that the replay is over; what it ended with is passed on."""
