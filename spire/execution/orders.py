@@ -3,7 +3,7 @@
 The live server and its recovery call the same `fold`, so that the journal replayed gives the state that was.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
 from attrs import define, evolve, field
@@ -155,10 +155,10 @@ class Orders:
         """Return an order that is live or has just ended."""
         return self._orders.get(order_id)
 
-    def of_account(self, trading_account_id: int) -> list[Order]:
-        """Return the orders of an account that are live or have just ended, by id."""
+    def of_account(self, trading_account_id: int) -> Mapping[int, Order]:
+        """Return the orders of an account that are live or have just ended, by id, in no order."""
         account = self._accounts.get(trading_account_id)
-        return [] if account is None else [account.orders[order_id] for order_id in sorted(account.orders)]
+        return {} if account is None else account.orders
 
     def used_id(self, trading_account_id: int, client_order_id: str) -> UsedClientOrderId | None:
         """Return what a client order id was used for."""

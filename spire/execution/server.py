@@ -194,26 +194,28 @@ class OrderExecution:
         """Return a page of orders and where to go on. Raises NotFound, Forbidden, Unavailable."""
         access.require_view(self._directory, session.identity, query.trading_account_id)
         query = evolve(query, limit=max(1, min(query.limit, LONGEST_PAGE)))
-        found = {order.submission.order_id: order.view for order in self._in_memory(query)}
+        memory = self._in_memory(query)
+        stored: dict[int, OrderView] = {}
         reached: int | None = None
         if query.scope is OrderScope.ALL:
             try:
-                stored = await self._store.orders(query)
+                rows = await self._store.orders(query)
             except StoreDown as error:
                 raise Unavailable("Ended orders cannot be read now; live ones can.") from error
-            found = {view.order_id: view for view in stored} | {
-                order.submission.order_id: order.view for order in self._in_memory(query)
-            }
-            reached = stored[-1].order_id if len(stored) == query.limit else None
-        ids = [number for number in sorted(found) if reached is None or number <= reached]
+            stored = {view.order_id: view for view in rows}
+            memory |= self._in_memory(query)  # those of before may have ended and been forgotten, and say so
+            reached = rows[-1].order_id if len(rows) == query.limit else None
+        ids = [number for number in sorted(memory.keys() | stored.keys()) if reached is None or number <= reached]
         page: list[OrderView] = []
         size = 0
         for number in ids[: query.limit]:
-            size += len(encode(found[number]))
+            order = memory.get(number)
+            view = stored[number] if order is None else order.view
+            size += len(encode(view))
             if page and size > PAGE_BYTES:
                 break
-            page.append(found[number])
-        is_whole = reached is None and len(page) == len(found)
+            page.append(view)
+        is_whole = reached is None and len(page) == len(ids)
         return tuple(page), None if is_whole or not page else page[-1].order_id
 
     def trading_accounts(self, session: Session, after: int) -> tuple[tuple[TradingAccountView, ...], int | None]:
@@ -292,15 +294,15 @@ class OrderExecution:
             kept += date.isoweekday() <= 5
         return date.isoformat()
 
-    def _in_memory(self, query: OrderQuery) -> list[Order]:
-        return [
-            order
-            for order in self._orders.of_account(query.trading_account_id)
-            if order.submission.order_id > query.after_order_id
-            and (query.order_id is None or order.submission.order_id == query.order_id)
+    def _in_memory(self, query: OrderQuery) -> dict[int, Order]:
+        return {
+            number: order
+            for number, order in self._orders.of_account(query.trading_account_id).items()
+            if number > query.after_order_id
+            and (query.order_id is None or number == query.order_id)
             and (query.client_order_id is None or order.submission.client_order_id == query.client_order_id)
             and (query.scope is OrderScope.ALL or order.state.is_live)
-        ]
+        }
 
     async def _stored(self, order_id: int) -> OrderView:
         try:
