@@ -23,7 +23,7 @@ FEED = "simulation-feed"
 class _Shared:
     """The instance of this process, once it is made."""
 
-    folder: Path | None = None
+    instance: Instance | None = None
 
 
 class SharedInstanceTestCase(SystemTestCase):
@@ -43,15 +43,11 @@ class SharedInstanceTestCase(SystemTestCase):
         self._clients: list[Spire] = []
         self._peers: list[Peer] = []
         self.restarts: set[str] = set()
-        if _Shared.folder is None:
-            _Shared.folder = Path(tempfile.mkdtemp(prefix="spire-system-"))
-            await self.in_thread(
-                _make,
-                _Shared.folder,
-                InstanceSettings(environment=self.environment, port_offset=free_port_offset(), feeds=(FEED,)),
-            )
-        self._folder = _Shared.folder
-        self.instance = Instance(self._folder / "var")
+        if _Shared.instance is None:
+            settings = InstanceSettings(environment=self.environment, port_offset=free_port_offset(), feeds=(FEED,))
+            _Shared.instance = await self.in_thread(_make, settings)
+        self.instance = _Shared.instance
+        self._folder = self.instance.home.parent
         before = await self.in_thread(self.pids)
         self.addCleanup(lambda: Deferred.fromCoroutine(self._check(before)))
 
@@ -81,8 +77,9 @@ class SharedInstanceTestCase(SystemTestCase):
         self.assertEqual(after, expected, "a process did not stay up")
 
 
-def _make(folder: Path, settings: InstanceSettings) -> None:
+def _make(settings: InstanceSettings) -> Instance:
     """Set up and start; blocks."""
+    folder = Path(tempfile.mkdtemp(prefix="spire-system-"))
     instance = Instance(folder / "var")
 
     def gone() -> None:
@@ -92,3 +89,4 @@ def _make(folder: Path, settings: InstanceSettings) -> None:
     atexit.register(gone)
     instance.set_up(settings)
     instance.start()
+    return instance

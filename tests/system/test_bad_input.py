@@ -216,7 +216,7 @@ class ConfigurationTests(SharedInstanceTestCase):
             self.assertIn(f"{file.name}:{line}: server.colour: unknown key", str(error))
             program, *arguments = self.instance.process("charting").command
             environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
-            _, said, status = await getProcessOutputAndValue(program, arguments, environment)
+            said, _, status = await getProcessOutputAndValue(program, arguments, environment)
             self.assertEqual(status, 1)
             self.assertIn(f"{file}:{line}: server.colour: unknown key", said.decode())
         finally:
