@@ -6,7 +6,7 @@ from random import Random
 from typing import TypeVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
 from spire.client.platform import Spire
@@ -114,6 +114,12 @@ class Trader:
             await loop
         while self._resting:
             await self.cancel(self._resting.popleft())
+
+    def abandon(self) -> None:
+        """Leave everything as it is: the test has failed, and nobody may answer any more."""
+        for loop in self._loops:
+            loop.addErrback(lambda failure: failure.trap(CancelledError))
+            loop.cancel()
 
     async def submit(self, request: OrderRequest) -> OrderView | None:
         """Submit until there is an answer, always under the same client order id; None if it was refused."""

@@ -104,6 +104,8 @@ class FailuresTests(SystemTestCase):
         source.start()
         await source.when_ready()
         self.numberer = Numberer(source)
+        self.addCleanup(self.trader.abandon)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.numberer.stop()))
         self.numberer.start()
         self.trader.start()
         await until(lambda: len(self.trader.acknowledged) > 10, RECOVERY_SECONDS, "the first orders")
