@@ -17,6 +17,7 @@ from attrs import frozen
 from spire.database.private import PrivateMariaDB
 from spire.locator.bootstrap import SERVICE_ACCOUNTS
 from spire.operations.layout import CHECKOUT, Layout
+from spire.operations.lock import locked
 from spire.operations.processes import (
     READY_SECONDS,
     STOP_SECONDS,
@@ -121,7 +122,6 @@ class Instance:
             settings = InstanceSettings() if settings is None else settings
             if settings.environment is Environment.PRODUCTION:
                 raise OperationError("a private database and demo accounts are not for PRODUCTION")
-            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_settings(self.layout.settings, settings)
         elif settings not in (None, self.settings):
             raise OperationError(f"the instance at {self.home} was set up with other settings: {self.layout.settings}")
@@ -243,9 +243,10 @@ class Instance:
     def start_database(self) -> None:
         """Start the private database, and make it first if it is not there."""
         _ = self.settings  # nothing is made where there is no instance
-        self.database.initialise()
-        if not self.database.is_running:
-            self.database.start()
+        with locked(self.layout.start_lock):
+            self.database.initialise()
+            if not self.database.is_running:
+                self.database.start()
 
     def check(self, names: Sequence[str] | None = None) -> list[ProcessState]:
         """Return how these are ("database" among them), or the database and every process of the instance."""

@@ -70,6 +70,11 @@ class Layout:
         reachable = socket_path(wanted / LONGEST_SOCKET_NAME)
         return wanted if reachable.name == LONGEST_SOCKET_NAME else reachable
 
+    @property
+    def start_lock(self) -> Path:
+        """What whoever starts a process holds while it looks for one that runs, starts it and writes its id down."""
+        return self.run / "start.lock"
+
     def configuration(self, name: str) -> Path:
         """Return the configuration file of a process."""
         return self.etc / f"{name}.toml"

@@ -53,7 +53,7 @@ def _reporting(function: Callable[..., None]) -> Callable[..., None]:
     def reported(*arguments: Any, **options: Any) -> None:
         try:
             function(*arguments, **options)
-        except (OperationError, ConfigurationError, PrivateServerError, ValueError) as error:
+        except (OperationError, ConfigurationError, PrivateServerError, OSError, ValueError) as error:
             click.echo(str(error), err=True)
             sys.exit(1)
 

@@ -15,6 +15,7 @@ from typing import Any
 from attrs import field, frozen
 
 from spire.operations.layout import CHECKOUT, Layout
+from spire.operations.lock import locked
 from spire.operations.servers import ServerKind
 from spire.service.admin_client import ask
 from spire.wire.errors import SpireError
@@ -92,8 +93,11 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start in the background, unless it runs already; `await_ready` says what became of it."""
-        if self.pid is not None:
-            return
+        with locked(self._layout.start_lock):
+            if self.pid is None:
+                self._start()
+
+    def _start(self) -> None:
         self._layout.ready(self.name).unlink(missing_ok=True)
         self._layout.logs.mkdir(parents=True, exist_ok=True)
         with self._layout.output(self.name).open("ab") as output:

@@ -6,7 +6,8 @@ import tomlkit
 from attrs import asdict, field, frozen
 
 from spire.operations.servers import FEEDS, KINDS
-from spire.service.configuration import load, setting
+from spire.service.configuration import load, parse, setting
+from spire.service.paths import private_directory
 from spire.values.environment import Environment
 
 
@@ -51,6 +52,9 @@ def read_settings(path: Path) -> InstanceSettings:
 
 
 def write_settings(path: Path, settings: InstanceSettings) -> None:
-    """Write `instance.toml`."""
+    """Write `instance.toml` and its folder, of mode 700. ConfigurationError: what cannot be read again is not written."""
     values = asdict(settings) | {"environment": settings.environment.name, "feeds": list(settings.feeds)}
-    path.write_text(tomlkit.dumps(values), encoding="utf-8")
+    text = tomlkit.dumps(values)
+    parse(text, InstanceSettings, path)
+    private_directory(path.parent)
+    path.write_text(text, encoding="utf-8")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from spire.operations.manage import main
 from spire.operations.processes import Condition, OperationError, ServerProcess
 from spire.operations.servers import FEEDS, KINDS, SERVERS, kind_of
 from spire.operations.settings import InstanceSettings
+from spire.service.configuration import ConfigurationError
 from spire.values.environment import Environment
 
 # Parallel test runs listen beside each other.
@@ -94,6 +96,21 @@ class SetUpTests(SynchronousTestCase):
         self.assertIn("PRODUCTION", str(error))
         self.assertFalse(instance.home.exists())
 
+    def test_settings_that_cannot_be_read_again_are_not_written(self) -> None:
+        """A mistyped port offset leaves nothing behind that stands in the way of the next attempt."""
+        instance = Instance(Path(self.mktemp()))
+        error = self.assertRaises(ConfigurationError, instance.make_files, InstanceSettings(port_offset=40_001))
+        self.assertIn("port_offset: must be an integer from 0 to 40000", str(error))
+        self.assertFalse(instance.home.exists())
+
+    def test_a_home_that_others_may_enter_is_refused(self) -> None:
+        """Logs and data in it would be theirs to read; the command line says so without a traceback."""
+        home = Path(self.mktemp())
+        home.mkdir(mode=0o755)
+        done = CliRunner().invoke(main, ["--home", str(home), "setup"])
+        self.assertEqual((done.exit_code, list(home.iterdir())), (1, []))
+        self.assertIn("must be a directory of ours with mode 700", done.output)
+
     def test_a_home_without_instance_says_what_to_do(self) -> None:
         """The message names the command."""
         instance = Instance(Path(self.mktemp()))
@@ -163,6 +180,15 @@ class InstanceTests(SynchronousTestCase):
         self.assertEqual((checked.exit_code, state["condition"], state["reasons"]), (0, "ready", {}))
         self.assertEqual(self.command("stop", "service-locator").exit_code, 0)
         self.assertEqual(self.instance.process("service-locator").state().condition, Condition.STOPPED)
+
+    def test_two_starts_at_once_start_one_process(self) -> None:
+        """The second waits for the first and finds what it started: nothing is left that no command knows."""
+        instances = [Instance(self.instance.home) for _ in range(2)]
+        with ThreadPoolExecutor() as threads:
+            done = [threads.submit(each.start, ["service-locator"]) for each in instances]
+        self.assertEqual([each.result() for each in done], [None, None])
+        self.assertEqual(len({each.process("service-locator").pid for each in instances}), 1)
+        self.assertTrue(self.instance.process("service-locator").is_ready)
 
     def test_check_fails_while_something_is_down(self) -> None:
         """Scripts look at the status."""
