@@ -24,7 +24,7 @@ from spire.values.time import Timestamp
 from spire.wire.back_off import TO_SERVICES, BackOff
 from spire.wire.client_connection import ClientConnection
 from spire.wire.connection import CALL_SECONDS, Traffic
-from spire.wire.errors import Conflict, CredentialsRefused, SpireError, Unavailable
+from spire.wire.errors import Conflict, CredentialsRefused, Forbidden, SpireError, Unavailable
 from spire.wire.guard import Guard
 from spire.wire.handshake import PROTOCOL_VERSION, Greeting, Hello
 from spire.wire.identity import Provider
@@ -102,6 +102,7 @@ class ClientSession:
         self._transport: ClientService | None = None
         self._connection: ClientConnection | None = None
         self._waiting: list[Deferred[None]] = []
+        self._impatient: set[Deferred[None]] = set()
         self._watchers: list[Callable[[bool], None]] = []
         self._failures = 0
         self._attempts = 0
@@ -149,7 +150,8 @@ class ClientSession:
         """Wait until calls are possible.
 
         Raises Unavailable, with what is in the way, after `timeout_seconds` or when the session is stopped, and
-        CredentialsRefused where it is of no use to wait.
+        CredentialsRefused where it is of no use to wait. With a time it also raises Forbidden, at once when a server
+        says so; without one the wait goes on, since the right may be granted.
         """
         if self.is_ready:
             return
@@ -162,9 +164,11 @@ class ClientSession:
         timer: IDelayedCall | None = None
         if timeout_seconds is not None:
             timer = self._clock.later(timeout_seconds, self._give_up, waiting)
+            self._impatient.add(waiting)
         try:
             await waiting
         finally:
+            self._impatient.discard(waiting)
             if timer is not None and timer.active():
                 timer.cancel()
 
@@ -277,6 +281,10 @@ class ClientSession:
             await self.subscriptions.restore(connection)
         except CredentialsRefused as error:
             connection.refused = error
+        except Forbidden as error:
+            self.reason = str(error)
+            for waiting in tuple(self._impatient):
+                self._give_up(waiting, error)
         except SpireError as error:
             self.reason = str(error)
         else:
@@ -351,10 +359,10 @@ class ClientSession:
         if transport is not None:
             await transport.stopService()
 
-    def _give_up(self, waiting: Deferred[None]) -> None:
+    def _give_up(self, waiting: Deferred[None], error: SpireError | None = None) -> None:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
-            waiting.errback(self._not_ready())
+            waiting.errback(error or self._not_ready())
 
     def _not_ready(self) -> Unavailable:
         why = (self.reason or self.state.value).rstrip(".")

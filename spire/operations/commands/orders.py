@@ -18,9 +18,12 @@ from spire.values.amounts import Price, Quantity, Rounding, divide, format_amoun
 from spire.values.conversion import to_plain
 from spire.values.orders import OrderType, Side, TimeInForce, TradingSession
 from spire.values.time import format_timestamp
-from spire.wire.errors import Invalid, NotFound, Unavailable
+from spire.wire.errors import Forbidden, Invalid, NotFound, Unavailable
 
 SERVICE = "order_execution_service"
+MARKET_SECONDS = 3.0
+"""Positions are shown without marks when market data is not there within this time."""
+
 ORDER_COLUMNS = (
     Column("order_id", "Order", numeric=True),
     Column("account", "Account"),
@@ -197,12 +200,13 @@ async def positions(spire: Spire, output: Output, account: str | None) -> None:
     definitions = await spire.definitions_ready()
     await spire.ready(SERVICE)
     rows = []
+    marks = Marks(spire, definitions, output)
     for trading_account in await the_accounts(spire, account):
         ledger = ActivityLedger(spire.orders, trading_account.trading_account_id)
         await ledger.when_ready()
         ledger.close()
         for instrument_id, position in sorted(ledger.portfolio.positions.items()):
-            price = await current_mark(spire, definitions, instrument_id, position.quantity)
+            price = await marks.of(instrument_id, position.quantity)
             rows.append(
                 {
                     "account": trading_account.name,
@@ -219,23 +223,38 @@ async def positions(spire: Spire, output: Output, account: str | None) -> None:
     output.table(POSITION_COLUMNS, rows, empty="No positions.")
 
 
-async def current_mark(
-    spire: Spire, definitions: DefinitionsClient, instrument_id: int, quantity: Quantity
-) -> Price | None:
-    """Return where the position could be closed now, None where no quote can be trusted."""
-    if not quantity:
-        return None
-    await spire.ready(spire.deployment.market_data_service)
-    markets = spire.market_data.markets()
-    await markets.view.when_ready()
-    listing = definitions.instruments.by_id(instrument_id).listing_venue
-    snapshot = await spire.market_data.snapshot(instrument_id)
-    if not len(snapshot.bbo) or markets.is_stale(definitions.venues.by_mic(listing).number):
-        return None
-    quote = bbo_of(snapshot.bbo[0])
-    bid = None if quote.bid is None else quote.bid.price
-    ask = None if quote.ask is None else quote.ask.price
-    return mark(quantity, bid, ask)
+class Marks:
+    """Where positions could be closed now; without market data there are none, and a note says why."""
+
+    def __init__(self, spire: Spire, definitions: DefinitionsClient, output: Output) -> None:
+        self._spire = spire
+        self._definitions = definitions
+        self._output = output
+        self._is_available = True
+
+    async def of(self, instrument_id: int, quantity: Quantity) -> Price | None:
+        """Return the mark of a position, None where no quote can be trusted."""
+        if not quantity or not self._is_available:
+            return None
+        try:
+            return await self._mark(instrument_id, quantity)
+        except (Forbidden, Unavailable) as error:
+            self._is_available = False
+            self._output.note(f"Without marks: {error.message}")
+            return None
+
+    async def _mark(self, instrument_id: int, quantity: Quantity) -> Price | None:
+        await self._spire.ready(self._spire.deployment.market_data_service, MARKET_SECONDS)
+        markets = self._spire.market_data.markets()
+        await markets.view.when_ready()
+        listing = self._definitions.instruments.by_id(instrument_id).listing_venue
+        snapshot = await self._spire.market_data.snapshot(instrument_id)
+        if not len(snapshot.bbo) or markets.is_stale(self._definitions.venues.by_mic(listing).number):
+            return None
+        quote = bbo_of(snapshot.bbo[0])
+        bid = None if quote.bid is None else quote.bid.price
+        ask = None if quote.ask is None else quote.ask.price
+        return mark(quantity, bid, ask)
 
 
 async def the_accounts(spire: Spire, name: str | None) -> tuple[TradingAccountView, ...]:

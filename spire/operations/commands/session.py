@@ -8,7 +8,7 @@ import click
 from spire.client.platform import Spire
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.shell import FAILED, Shell, pass_shell
-from spire.wire.errors import SpireError
+from spire.wire.errors import Forbidden, SpireError
 
 SERVICES = (
     "service_locator",
@@ -23,7 +23,10 @@ ANSWERS = "up"
 REGISTERED = "registered"
 """Of a service that only feeds may connect to."""
 
-UP = frozenset((ANSWERS, REGISTERED))
+CLOSED = "up, not for you"
+"""Of a service that refuses this account."""
+
+UP = frozenset((ANSWERS, REGISTERED, CLOSED))
 
 
 @click.command()
@@ -127,6 +130,8 @@ async def _state(spire: Spire, service: str) -> str:
         return REGISTERED
     try:
         await spire.ready(service, 3.0)
+    except Forbidden:
+        return CLOSED
     except SpireError as error:
         return f"registered, {error.coded}"
     return ANSWERS
