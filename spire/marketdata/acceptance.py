@@ -16,7 +16,7 @@ from spire.marketdata.book import Book
 from spire.marketdata.feed_session import FeedSession, FeedSessions, Opening, Place
 from spire.marketdata.frames import Frame, FrameKind
 from spire.marketdata.sequencing import Sequences, runs_of
-from spire.marketdata.values import Present, Records, RecordType
+from spire.marketdata.values import Present, Records, RecordType, joined
 from spire.values.time import Timestamp
 from spire.wire.errors import Conflict, Forbidden, SpireError
 
@@ -214,7 +214,7 @@ class Acceptance:
     def _sequenced(
         self, group: Group, record_type: RecordType, parts: Sequence[Records], feed_session: int, now: Timestamp
     ) -> Records:
-        everything = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        everything = joined(record_type, parts)
         records, before = self.sequences.assign(record_type, everything)
         group.undo.append(lambda: self.sequences.take_back(record_type, before))
         records["feed_session"] = feed_session
@@ -280,7 +280,7 @@ class Acceptance:
         gone = [records for book in self._books.values() if len(records := book.removals(number))]
         if not gone:
             return False
-        everything = np.concatenate(gone)
+        everything = joined(RecordType.BOOK, gone)
         everything["receive_time"] = now
         records, before = self.sequences.assign(RecordType.BOOK, everything)
         group.undo.append(lambda: self.sequences.take_back(RecordType.BOOK, before))

@@ -1,6 +1,6 @@
 """Stored blocks: runs of one instrument's records, compressed column by column (sans-I/O)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -8,8 +8,7 @@ import numpy as np
 import zstandard
 from attrs import frozen
 
-from spire.marketdata.sequencing import runs
-from spire.marketdata.values import LAYOUT_VERSION, LAYOUTS, Records, RecordType
+from spire.marketdata.values import LAYOUT_VERSION, LAYOUTS, Records, RecordType, joined
 
 BLOCK_RECORDS: Final = 32_768
 """Most records of a block; with the widest layout this is some 3.5 MB before compression."""
@@ -73,37 +72,29 @@ def unpack_block(block: Block) -> Records:
     return decompress(block.record_type, block.count, block.payload)
 
 
-def pack(record_type: RecordType, parts: Iterable[Records]) -> list[Block]:
-    """Return the blocks of accepted records, given in order of acceptance, each part grouped by instrument.
-
-    A block's sequences are consecutive, and of one feed session.
-    """
-    own: dict[int, list[Records]] = {}
-    for part in parts:
-        for run in runs(part):
-            own.setdefault(run.instrument, []).append(run.records)
-    blocks = []
-    for instrument, pieces in own.items():
-        records = np.concatenate(pieces)
-        breaks = (np.diff(records["sequence"]) != 1) | (np.diff(records["feed_session"].astype(np.int64)) != 0)
-        edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(records)]
-        for start, end in pairwise(edges):
-            blocks += [
-                _block(record_type, instrument, records[first : min(first + BLOCK_RECORDS, end)])
-                for first in range(start, end, BLOCK_RECORDS)
-            ]
-    return blocks
+def grouped(record_type: RecordType, parts: Sequence[Records]) -> Records:
+    """Return accepted records of all parts, given in order of acceptance, by instrument and then in that order."""
+    records = joined(record_type, parts)
+    return records if len(parts) == 1 else records[np.argsort(records["instrument"], kind="stable")]
 
 
-def merge(earlier: Block, later: Block) -> Block:
-    """Return one block of two that follow each other in one feed session."""
-    return _block(earlier.record_type, earlier.instrument, np.concatenate([unpack_block(earlier), unpack_block(later)]))
+def stretches(records: Records) -> Iterator[tuple[int, int]]:
+    """Return where grouped records begin and end that have consecutive sequences, one instrument and one feed session."""
+    if not len(records):
+        return iter(())
+    breaks = (
+        (np.diff(records["sequence"]) != 1)
+        | (records["instrument"][1:] != records["instrument"][:-1])
+        | (records["feed_session"][1:] != records["feed_session"][:-1])
+    )
+    return pairwise([0, *(np.flatnonzero(breaks) + 1).tolist(), len(records)])
 
 
-def _block(record_type: RecordType, instrument: int, records: Records) -> Block:
+def block_of(record_type: RecordType, records: Records) -> Block:
+    """Return the block of records that are one stretch."""
     times = records["source_time"]
     return Block(
-        instrument=instrument,
+        instrument=int(records["instrument"][0]),
         record_type=record_type,
         feed_session=int(records["feed_session"][0]),
         first_sequence=int(records["sequence"][0]),
@@ -114,3 +105,13 @@ def _block(record_type: RecordType, instrument: int, records: Records) -> Block:
         layout_version=LAYOUT_VERSION,
         payload=compress(records),
     )
+
+
+def pack(record_type: RecordType, parts: Sequence[Records]) -> list[Block]:
+    """Return the blocks of accepted records, given in order of acceptance, each part grouped by instrument."""
+    records = grouped(record_type, parts)
+    return [
+        block_of(record_type, records[first : min(first + BLOCK_RECORDS, end)])
+        for begin, end in stretches(records)
+        for first in range(begin, end, BLOCK_RECORDS)
+    ]

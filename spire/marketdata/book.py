@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from spire.marketdata.values import Records, RecordType, empty
+from spire.marketdata.values import Records, RecordType, empty, joined
 from spire.values.orders import BookSide
 
 _COMPACT_AT_LEAST: Final = 512
@@ -46,7 +46,7 @@ class Book:
         return gone
 
     def _fold(self) -> None:
-        everything = np.concatenate([self._rows, *self._pending])
+        everything = joined(RecordType.BOOK, [self._rows, *self._pending])
         self._pending, self._pending_count = [], 0
         order = np.lexsort(
             (

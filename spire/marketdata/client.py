@@ -3,7 +3,6 @@
 from datetime import date
 from typing import Any
 
-import numpy as np
 from attrs import frozen
 
 from spire.marketdata.codecs import CODECS
@@ -14,6 +13,7 @@ from spire.marketdata.values import (
     FeedSessionState,
     Records,
     RecordType,
+    joined,
     market_key,
     parse_topic,
     topic_of,
@@ -109,7 +109,7 @@ class MarketDataClient:
             epoch=first["epoch"],
             trade=unpack(RecordType.TRADE, answer["trade"]),
             bbo=unpack(RecordType.BBO, answer["bbo"]),
-            book=np.concatenate(pages),
+            book=joined(RecordType.BOOK, pages),
             trade_through=answer["trade_through"],
             bbo_through=answer["bbo_through"],
             book_through=answer["book_through"],

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from spire.marketdata.interfaces import BlockRange, IMarketDataStore
-from spire.marketdata.values import LAYOUTS, Records, RecordType
+from spire.marketdata.values import Records
 
 Mask = Callable[[NDArray[Any]], NDArray[np.bool_]]
 
@@ -104,8 +104,3 @@ async def read_tail(store: IMarketDataStore, resident: Sequence[Records], wanted
 
 def _first_resident(resident: Sequence[Records], wanted: BlockRange) -> int:
     return int(resident[0]["sequence"][0]) if resident else wanted.through + 1
-
-
-def joined(record_type: RecordType, parts: Sequence[Records]) -> Records:
-    """Return parts as one array."""
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=LAYOUTS[record_type])

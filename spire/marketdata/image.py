@@ -16,7 +16,7 @@ from spire.marketdata.frames import Frame, FrameKind
 from spire.marketdata.market_time import MarketTime
 from spire.marketdata.sequencing import Runs, Slots, grown, runs, runs_of
 from spire.marketdata.validation import Universe
-from spire.marketdata.values import Records, RecordType, ServedMarket, empty
+from spire.marketdata.values import Records, RecordType, ServedMarket, empty, joined
 from spire.values.environment import FeedKind
 
 Index = tuple[RecordType, int]
@@ -145,7 +145,7 @@ class Image:
         number = session.feed_session_id
         if market.record_type is RecordType.BOOK:
             parts = [book.rows for book in self.books.values()]
-            records = np.concatenate(parts) if parts else empty(RecordType.BOOK)
+            records = joined(RecordType.BOOK, parts)
         else:
             records = self._newest[market.record_type].records
         own = records[records["feed_session"] == number]

@@ -11,10 +11,10 @@ from spire.database.ordered_writer import MemoryWriters
 from spire.marketdata.blocks import Block, pack, unpack_block
 from spire.marketdata.feed_session import FeedSession
 from spire.marketdata.frames import FrameKind
-from spire.marketdata.history import joined, select
+from spire.marketdata.history import select
 from spire.marketdata.interfaces import BlockRange, IMarketDataStore, Stored, StoredRecords
 from spire.marketdata.sequencing import runs
-from spire.marketdata.values import Records, RecordType
+from spire.marketdata.values import Records, RecordType, joined
 
 PAGE_BLOCKS = 4
 """Blocks of a page."""

@@ -8,13 +8,12 @@ from zope.interface import implementer
 
 from spire.database.database import Database
 from spire.database.transaction import Transaction
-from spire.marketdata.blocks import Block, merge, pack, unpack_block
+from spire.marketdata.blocks import BLOCK_RECORDS, Block, block_of, grouped, stretches, unpack_block
 from spire.marketdata.feed_session import FeedSession
 from spire.marketdata.frames import FrameKind
-from spire.marketdata.history import joined, select
+from spire.marketdata.history import select
 from spire.marketdata.interfaces import BlockRange, IMarketDataStore, Stored, StoredRecords
-from spire.marketdata.sequencing import runs
-from spire.marketdata.values import LAYOUT_VERSION, Records, RecordType, Schedule, ServedMarket, unpack
+from spire.marketdata.values import LAYOUT_VERSION, Records, RecordType, Schedule, ServedMarket, joined, unpack
 from spire.values.environment import Environment, FeedKind
 from spire.values.time import Timestamp
 from spire.wire.arguments import decode, encode
@@ -116,7 +115,7 @@ class MySqlMarketDataStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._grown: set[tuple[int, RecordType]] = set()
+        self._tails: dict[tuple[int, RecordType], Records | None] = {}
 
     async def feed_sessions(self) -> list[FeedSession]:
         """Return every feed session."""
@@ -179,45 +178,71 @@ class MySqlMarketDataStore:
         """Store frames in the transaction of the ordered writer; may be run again after a lost commit."""
         assert isinstance(transaction, Transaction)
         _write_sessions(transaction, items)
-        sequences: dict[tuple[RecordType, int], int] = {}
-        last: dict[tuple[RecordType, int, str], Records] = {}
-        for item in items:
-            for kind, records in item.frame.records.items():
-                for run in runs(records):
-                    sequences[kind, run.instrument] = run.last
-                    if kind is not RecordType.BOOK:
-                        last[kind, run.instrument, item.trade_date] = run.records[-1:]
+        trade_dates = {item.frame.feed_session: item.trade_date for item in items}
         for kind in RecordType:
             parts = [item.frame.records[kind] for item in items if kind in item.frame.records]
-            self._write_blocks(transaction, pack(kind, parts))
-        if sequences:
-            rows = [(int(kind), instrument, through) for (kind, instrument), through in sorted(sequences.items())]
-            transaction.executemany(_INSERT_SEQUENCE, rows)
-        if last:
-            transaction.executemany(_INSERT_LAST, [_last_row(*key, last[key]) for key in sorted(last)])
+            if not parts:
+                continue
+            records = grouped(kind, parts)
+            found = list(stretches(records))
+            self._write_blocks(transaction, kind, records, found)
+            sequences: dict[int, int] = {}
+            last: dict[tuple[int, str], Any] = {}
+            for _, end in found:
+                newest = records[end - 1]
+                instrument = int(newest["instrument"])
+                sequences[instrument] = int(newest["sequence"])
+                last[instrument, trade_dates[int(newest["feed_session"])]] = newest
+            transaction.executemany(_INSERT_SEQUENCE, [(int(kind), *row) for row in sorted(sequences.items())])
+            if kind is not RecordType.BOOK:
+                transaction.executemany(_INSERT_LAST, [_last_row(kind, key[1], last[key]) for key in sorted(last)])
 
-    def _write_blocks(self, transaction: Transaction, blocks: Sequence[Block]) -> None:
-        rows = []
-        for block in blocks:
-            whole = block
-            key = (block.instrument, block.record_type)
-            # What is remembered of a commit that was lost costs a block that could have been joined, nothing else.
-            if block.count < MERGE_BELOW and key not in self._grown:
-                before = transaction.fetch(_BLOCK_BEFORE, _before(block))
-                whole = merge(_block_of(before[0]), block) if before else block
-            (self._grown.add if whole.count >= MERGE_BELOW else self._grown.discard)(key)
-            rows.append(_block_row(whole))
+    def _write_blocks(
+        self, transaction: Transaction, kind: RecordType, records: Records, found: Sequence[tuple[int, int]]
+    ) -> None:
+        rows = [
+            _block_row(self._block(transaction, kind, records[first : min(first + BLOCK_RECORDS, end)]))
+            for begin, end in found
+            for first in range(begin, end, BLOCK_RECORDS)
+        ]
         if rows:
             transaction.executemany(_INSERT_BLOCK, rows)
 
+    def _block(self, transaction: Transaction, kind: RecordType, records: Records) -> Block:
+        """Return the block of a stretch, joined to the stored one before it while that one is small.
 
-def _last_row(kind: RecordType, instrument: int, trade_date: str, record: Records) -> tuple[Any, ...]:
+        What is remembered of small last blocks saves reading them; where it does not fit (a commit was lost, another
+        process wrote), the stored one is read.
+        """
+        key = (int(records["instrument"][0]), kind)
+        whole = records
+        if len(records) < MERGE_BELOW:
+            tail = self._tails[key] if key in self._tails else self._stored_tail(transaction, kind, records)
+            if tail is not None and not _follows(tail, records):
+                tail = self._stored_tail(transaction, kind, records)
+            whole = records if tail is None else joined(kind, [tail, records])
+        self._tails[key] = whole if len(whole) < MERGE_BELOW else None
+        return block_of(kind, whole)
+
+    def _stored_tail(self, transaction: Transaction, kind: RecordType, records: Records) -> Records | None:
+        before = transaction.fetch(_BLOCK_BEFORE, _before(kind, records))
+        return unpack_block(_block_of(before[0])) if before else None
+
+
+def _follows(tail: Records, records: Records) -> bool:
+    """Return whether records continue a small last block."""
+    return bool(
+        tail["sequence"][-1] + 1 == records["sequence"][0] and tail["feed_session"][0] == records["feed_session"][0]
+    )
+
+
+def _last_row(kind: RecordType, trade_date: str, record: Any) -> tuple[Any, ...]:
     return (
         int(kind),
-        instrument,
+        int(record["instrument"]),
         trade_date,
-        int(record["sequence"][0]),
-        int(record["feed_session"][0]),
+        int(record["sequence"]),
+        int(record["feed_session"]),
         LAYOUT_VERSION,
         record.tobytes(),
     )
@@ -275,9 +300,9 @@ def _session_of(row: tuple[Any, ...]) -> FeedSession:
     )
 
 
-def _before(block: Block) -> tuple[Any, ...]:
-    kind = int(block.record_type)
-    return block.instrument, kind, block.first_sequence - 1, block.feed_session, MERGE_BELOW, LAYOUT_VERSION
+def _before(kind: RecordType, records: Records) -> tuple[Any, ...]:
+    instrument, first = int(records["instrument"][0]), int(records["sequence"][0])
+    return instrument, int(kind), first - 1, int(records["feed_session"][0]), MERGE_BELOW, LAYOUT_VERSION
 
 
 def _block_row(block: Block) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ server publishes and the client reads. Prices and sizes are scaled by 10**6, tim
 venues stand as their platform-wide numbers. A bit of `present` is set where an optional field holds a value; an absent field is 0.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from typing import Any, Final
 
@@ -183,6 +184,16 @@ def parse_topic(name: str) -> tuple[RecordType, int]:
 def empty(record_type: RecordType, count: int = 0) -> Records:
     """Return a zeroed array of `count` records."""
     return np.zeros(count, dtype=LAYOUTS[record_type])
+
+
+def joined(record_type: RecordType, parts: Sequence[Records]) -> Records:
+    """Return the records of all parts as one array.
+
+    The bytes are joined: numpy would work out a common layout, which costs more than the records do.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    return np.frombuffer(bytearray().join([np.ascontiguousarray(part) for part in parts]), dtype=LAYOUTS[record_type])
 
 
 def unpack(record_type: RecordType, payload: bytes) -> Records:

@@ -7,10 +7,10 @@ import numpy as np
 from zope.interface.verify import verifyObject
 
 from spire.marketdata.frames import Frame, FrameKind
-from spire.marketdata.history import Wanted, joined, read_forwards, read_tail
+from spire.marketdata.history import Wanted, read_forwards, read_tail
 from spire.marketdata.interfaces import BlockRange, IMarketDataStore, Stored
 from spire.marketdata.sequencing import Sequences
-from spire.marketdata.values import Records, RecordType
+from spire.marketdata.values import Records, RecordType, joined
 from spire.values.orders import BookSide
 from spire.values.time import Timestamp
 from tests.marketdata.records import quotes, row, session, trades
