@@ -225,6 +225,8 @@ class MySqlMarketDataStore:
         return block_of(kind, whole)
 
     def _stored_tail(self, transaction: Transaction, kind: RecordType, records: Records) -> Records | None:
+        if records["sequence"][0] == 1:
+            return None
         before = transaction.fetch(_BLOCK_BEFORE, _before(kind, records))
         return unpack_block(_block_of(before[0])) if before else None
 

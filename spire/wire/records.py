@@ -96,7 +96,7 @@ class Packed:
         """
         if len(parts) == 1:
             return parts[0]
-        return np.frombuffer(b"".join([np.ascontiguousarray(part) for part in parts]), self.dtype)
+        return np.frombuffer(b"".join([np.ascontiguousarray(part).data for part in parts]), self.dtype)
 
     def last(self, payload: bytes) -> bytes:
         """Return the bytes of the last record."""
