@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 from attrs import define, frozen
+from numpy.typing import NDArray
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -21,7 +22,7 @@ from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
 from spire.values.amounts import Price, Quantity
 from spire.values.environment import FeedKind
-from spire.values.orders import Side, TradingSession
+from spire.values.orders import BookSide, Side, TradingSession
 from spire.values.time import NANOSECONDS, Timestamp
 from spire.wire.channels import LogSubscription
 from spire.wire.errors import NotFound, SpireError
@@ -71,18 +72,24 @@ class Shown:
         """Return whether the bid, and whether the ask, changed anywhere since the quote before."""
         if before is None:
             return True, True
-        records = self.records
-        present = records["present"]
-        answers = []
-        for price, size, bit, was, had in (
-            ("bid", "bid_size", Present.BID, before.bid, before.bid_size),
-            ("ask", "ask_size", Present.ASK, before.ask, before.ask_size),
-        ):
-            there = (present & np.uint16(bit)) != 0
-            prices = np.where(there, records[price], -1)
-            sizes = np.where(there, records[size], 0)
-            answers.append(bool(np.any(prices != (-1 if was is None else was)) or np.any(sizes != had)))
-        return answers[0], answers[1]
+        bid, ask = (bool(np.any(_changes(self.records, side, before))) for side in (BookSide.BID, BookSide.ASK))
+        return bid, ask
+
+
+def _changes(records: Records, side: BookSide, before: Quote | None) -> NDArray[np.bool_]:
+    """Return where a side's price or displayed size differs from the record before it; the first from the quote `before`."""
+    name, bit = ("bid", Present.BID) if side is BookSide.BID else ("ask", Present.ASK)
+    there = (records["present"] & np.uint16(bit)) != 0
+    prices = np.where(there, records[name], -1)
+    sizes = np.where(there, records[f"{name}_size"], 0)
+    changed = np.empty(len(records), bool)
+    changed[1:] = (prices[1:] != prices[:-1]) | (sizes[1:] != sizes[:-1])
+    if before is None:
+        changed[0] = True
+    else:
+        price, size = (before.bid, before.bid_size) if side is BookSide.BID else (before.ask, before.ask_size)
+        changed[0] = prices[0] != (-1 if price is None else price) or sizes[0] != size
+    return changed
 
 
 def quote_of(record: Any) -> Quote:
@@ -141,8 +148,7 @@ class Followed(StreamListener[Records]):
             self._take(records[-1:])
             self._tell.quoted(self.instrument, Shown(records))
             return
-        for record in records:
-            self._pass_by(quote_of(record))
+        self._pass_by(records)
         self._take(records[-1:])
 
     def ready(self) -> None:
@@ -166,16 +172,18 @@ class Followed(StreamListener[Records]):
         self.feed_session = int(record["feed_session"])
         self.received = self._clock.monotonic()
 
-    def _pass_by(self, quote: Quote) -> None:
-        """Follow what was taken from the quote of the last fill up to the present."""
-        before, self.quote = self.quote, quote
-        if before is None or (before.ask, before.ask_size) != (quote.ask, quote.ask_size):
-            self._taken.pop(Side.BUY, None)
-        if before is None or (before.bid, before.bid_size) != (quote.bid, quote.bid_size):
-            self._taken.pop(Side.SELL, None)
-        for taken in self._remembered:
-            if taken.quote_sequence == quote.sequence:
-                self._taken[taken.side] = taken.taken
+    def _pass_by(self, records: Records) -> None:
+        """Follow what was taken from the quote of the last fill up to the present, all at once: it may be millions of quotes ago."""
+        for side, against in ((Side.BUY, BookSide.ASK), (Side.SELL, BookSide.BID)):
+            changes = np.flatnonzero(_changes(records, against, self.quote))
+            last_change = int(changes[-1]) if len(changes) else -1
+            if last_change >= 0:
+                self._taken.pop(side, None)
+            for taken in self._remembered:
+                if taken.side is side:
+                    place = int(np.searchsorted(records["sequence"], taken.quote_sequence))
+                    if last_change <= place < len(records) and records["sequence"][place] == taken.quote_sequence:
+                        self._taken[side] = taken.taken
 
 
 class MarketUpstream:
