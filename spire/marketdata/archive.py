@@ -50,10 +50,15 @@ class Archive:
         self._epoch = epoch
 
     async def load(self, session: Session, query: Query) -> Series:
-        """Return history as ISeries says. Without a feed session in the query, only primary ones are read."""
+        """Return history as ISeries says. Without a feed session in the query, only primary ones are read.
+
+        Raises NotFound for a feed session that never was, also where ISeries does.
+        """
         session.require(READ_ALL)
         validate(query)
         index = record_type, instrument = self._index_of(query.topic)
+        if query.feed_session is not None:
+            self._sessions.get(query.feed_session)
         through = self._image.visible(index)
         resident = self._image.resident.parts(index)
         market = ServedMarket(venue=self._universe().listing_venue(instrument) or 0, record_type=record_type)

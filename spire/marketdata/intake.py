@@ -21,6 +21,10 @@ from spire.wire.server_session import Session
 PUBLISH: Final = "market_data.publish"
 """The capability that a feed's account needs."""
 
+FIRST_DATE: Final = date(1970, 1, 2)
+LAST_DATE: Final = date(2261, 12, 31)
+"""What 64 bits of nanoseconds since 1970 reach, in any time zone."""
+
 
 class FeedIntake:
     """The feed side of the server.
@@ -73,10 +77,10 @@ class FeedIntake:
         """
         session.require(PUBLISH)
         self._refuse_if_retired()
-        try:
-            trade_date = date.fromisoformat(terms.trade_date).isoformat()
-        except ValueError:
-            raise Invalid(f"{terms.trade_date!r} is no date", argument="terms.trade_date") from None
+        trade_date = _trade_date(terms.trade_date)
+        for market in terms.serves:
+            if not self.universe.is_venue(market.venue):
+                raise Invalid(f"there is no venue {market.venue}", argument="terms.serves")
         if terms.layout_version != LAYOUT_VERSION:
             raise Invalid(f"records have layout version {LAYOUT_VERSION} here, not {terms.layout_version}")
         identity = session.identity
@@ -126,7 +130,8 @@ class FeedIntake:
         records = self._checked(feed_session, payloads)
         if sum(len(part) for part in records.values()) != count:
             raise Invalid(f"the batch does not hold {count} records", argument="count")
-        self._markets.hear(feed_session)
+        if self._pipeline.acceptance.connection_of(feed_session) == session.id:
+            self._markets.hear(feed_session)
         accepted = await self._pipeline.submit(
             BatchRequest(feed_session=feed_session, connection=session.id, first=first, count=count, records=records)
         )
@@ -202,3 +207,14 @@ class FeedIntake:
         except SpireError as error:
             self._log.warn("book rows of feed session {number} stay: {error}", number=feed_session, error=str(error))
             self._clock.later(self._grace_seconds, self._grace_over, feed_session)
+
+
+def _trade_date(text: str) -> str:
+    """Return an ISO date that timestamps reach. Raises Invalid."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise Invalid(f"{text!r} is no date", argument="terms.trade_date") from None
+    if not FIRST_DATE <= day <= LAST_DATE:
+        raise Invalid(f"{text} is no trade date from {FIRST_DATE} to {LAST_DATE}", argument="terms.trade_date")
+    return day.isoformat()

@@ -51,6 +51,10 @@ class Universe:
         venue = int(self.listing_venues(np.array([instrument], dtype=np.uint32))[0])
         return venue or None
 
+    def is_venue(self, number: int) -> bool:
+        """Return whether a number is a venue of the platform."""
+        return 0 <= number < len(self._venues) and bool(self._venues[number])
+
     def are_venues(self, numbers: NDArray[np.uint16]) -> NDArray[np.bool_]:
         """Return which numbers are venues of the platform."""
         return self._venues[numbers]

@@ -193,7 +193,9 @@ def joined(record_type: RecordType, parts: Sequence[Records]) -> Records:
     """
     if len(parts) == 1:
         return parts[0]
-    return np.frombuffer(bytearray().join([np.ascontiguousarray(part).data for part in parts]), dtype=LAYOUTS[record_type])
+    return np.frombuffer(
+        bytearray().join([np.ascontiguousarray(part).data for part in parts]), dtype=LAYOUTS[record_type]
+    )
 
 
 def unpack(record_type: RecordType, payload: bytes) -> Records:

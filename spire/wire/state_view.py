@@ -7,7 +7,7 @@ from typing import Any, Generic, Optional, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from spire.runtime.clock import Clock
 from spire.wire.channels import Channel, Key, Owner, Payload
@@ -279,7 +279,9 @@ class StateView(Generic[Row]):
     def fail(self, error: SpireError) -> None:
         """End with `error`."""
         self._error = error
-        self._log.warn("the view of {topic} has ended: {error}", topic=self.topic, error=str(error))
+        # UNAVAILABLE from a server is asked for again; only the session's own stop ends a view with it.
+        level = LogLevel.debug if error.coded == Unavailable.code else LogLevel.warn
+        self._log.emit(level, "the view of {topic} has ended: {error}", topic=self.topic, error=str(error))
         self._release(error)
 
     def _release(self, error: SpireError | None) -> None:

@@ -12,7 +12,7 @@ from spire.database.errors import StoreDown
 from spire.database.journal import JournalFull
 from spire.database.ordered_writer import MemoryWriterStore
 from spire.marketdata.commands import PublishBatch
-from spire.marketdata.values import RecordType, topic_of
+from spire.marketdata.values import RecordType, ServedMarket, topic_of
 from spire.series.filter import Compare, Operator
 from spire.series.query import Interruption, LimitFrom, Query
 from spire.values.orders import BookSide
@@ -169,6 +169,33 @@ class RefusalTests(RoomTestCase):
         error = self.refusal(session.call(PublishBatch, feed_session=1, first=1, count=1, trades=b"garbage"), Invalid)
         self.assertIn("whole number", str(error))
         self.assertTrue(session.is_ready)
+
+    def test_a_feed_session_that_never_was_is_not_found(self) -> None:
+        """An error never looks like an empty result."""
+        self.refusal(self.client().load(Query(topic=TRADES_1, feed_session=4_242)), NotFound)
+
+    def test_a_market_of_no_venue_is_invalid(self) -> None:
+        """It would stand in the list of markets for ever."""
+        for venue in (-1, 4_242, 2**40):
+            feed = self.make_feed(serves=(ServedMarket(venue=venue, record_type=RecordType.TRADE),))
+            self.assertIn(str(venue), str(self.refusal(feed.start(), Invalid)))
+
+    def test_a_trade_date_beyond_timestamps_is_invalid(self) -> None:
+        """Nanoseconds since 1970 reach neither the first year nor the last."""
+        for day in ("0001-01-01", "9999-12-31", "tomorrow"):
+            self.assertIn(day, str(self.refusal(self.make_feed(trade_date=day).start(), Invalid)))
+
+    def test_a_strangers_batch_is_no_sign_of_life(self) -> None:
+        """Only the connection on which a session is open keeps its quotes fresh."""
+        feed = self.feed()
+        market = self.client().markets()
+        self.result(feed.stop())
+        self.clock.advance(6.0)
+        self.assertTrue(market.is_stale(VENUE, RecordType.TRADE))
+        stranger = self.connect(FEED_SERVICE, "market_data.publish")
+        batch = trades([1]).tobytes()
+        self.refusal(stranger.call(PublishBatch, feed_session=1, first=1, count=1, trades=batch), Conflict)
+        self.assertTrue(market.is_stale(VENUE, RecordType.TRADE))
 
     def test_a_second_feed_of_a_market_is_a_conflict(self) -> None:
         """While the first is connected."""
