@@ -81,7 +81,8 @@ def main(context: click.Context, home: Path | None, as_json: bool) -> None:
     Results go to standard output, everything else to standard error. The exit status is 0 when it is done, 1 when it
     was refused or could not be reached, 2 for a wrong command line, 130 after Ctrl-C.
     """
-    context.obj = Shell(environ=dict(os.environ), home=home, output=Output(as_json=as_json))
+    make_shell = Shell if context.obj is None else context.obj
+    context.obj = make_shell(environ=dict(os.environ), home=home, output=Output(as_json=as_json))
 
 
 for command in (

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from spire.charting.values import DAY, LONGEST_INTERVAL
 from spire.values.amounts import parse_price, parse_quantity
 from spire.values.time import NANOSECONDS, Timestamp, parse_timestamp, timestamp_of
 
@@ -16,15 +17,18 @@ UNITS: Final = {
     "h": 3600 * NANOSECONDS,
     "d": 86_400 * NANOSECONDS,
 }
-_INTERVAL: Final = re.compile(r"^(\d{1,9})([smhd])$")
+_INTERVAL: Final = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 def parse_interval(text: str) -> int:
     """Return the nanoseconds of `30s`, `1m`, `4h` or `1d`; raises ValueError otherwise."""
-    match = _INTERVAL.match(text)
+    match = _INTERVAL.fullmatch(text)
     if match is None or not int(match[1]):
         raise ValueError(f"{text!r} is no interval: write 30s, 1m, 4h or 1d")
-    return int(match[1]) * UNITS[match[2]]
+    interval = int(match[1]) * UNITS[match[2]]
+    if interval > LONGEST_INTERVAL or (interval > DAY and interval % DAY):
+        raise ValueError(f"{text!r} is no interval: above a day write whole days, at most {LONGEST_INTERVAL // DAY}d")
+    return interval
 
 
 def parse_moment(text: str, zone: str) -> Timestamp:
