@@ -118,7 +118,9 @@ class PrivateMariaDB:
                 [*self._command(), "--bootstrap"], input=self._system_sql(), stdout=log, stderr=log, check=False
             )
         if result.returncode != 0:
-            raise PrivateServerError(f"the database could not be made: see {self.log_path}")
+            raise PrivateServerError(
+                f"the database could not be made, status {result.returncode}: {self._last_words()} (see {self.log_path})"
+            )
         (self.data_directory / "spire-initialising").rename(self.data_directory / INITIALISED)
 
     def start(self) -> int:
@@ -216,6 +218,12 @@ class PrivateMariaDB:
                     f"the database does not answer after {START_SECONDS:.0f} s: see {self.log_path}"
                 )
             time.sleep(POLL_SECONDS)
+
+    def _last_words(self) -> str:
+        """Return the last errors that the log tells of, or else its last line."""
+        lines = self.log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        errors = [line for line in lines if "[ERROR]" in line]
+        return "; ".join(errors[-3:] or lines[-1:] or ["it said nothing"])
 
     def _pid(self) -> int | None:
         """Return the process id of this directory's server while it lives; a stale file names somebody else."""
