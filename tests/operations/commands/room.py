@@ -21,21 +21,18 @@ FEED = "simulation-feed"
 
 
 class CommandTestCase(SynchronousTestCase):
-    """A generated market of the demo venue, and who types; the rooms are shared by the tests of a class.
-
-    `market_seconds` is for how long the market runs before the first test.
-    """
+    """A generated market of the demo venue, and who types; the rooms are shared by the tests of a class."""
 
     platform: Platform
     account = "demo_trader"
-    market_seconds = 5.0
 
     def setUp(self) -> None:
         """Start the platform for the first test of the class."""
         if "platform" not in type(self).__dict__:
             type(self).platform = Platform(Path(self.mktemp()).absolute())
+            self.platform.instance.configure(FEED, "simulation", quotes=20.0, trades=60.0)
             self.platform.start(*SERVERS, FEED)
-            self.platform.advance(self.market_seconds)
+            self.platform.advance(3.0)
 
     @classmethod
     def tearDownClass(cls) -> None:

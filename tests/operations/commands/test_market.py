@@ -10,8 +10,6 @@ from tests.operations.commands.room import CommandTestCase
 class MarketTests(CommandTestCase):
     """A generated market."""
 
-    market_seconds = 40.0
-
     def test_a_quote_has_both_sides_and_the_last_print(self) -> None:
         """In a market that is not stale."""
         (row,) = self.rows("quotes", "ACME.DEMO")
