@@ -11,7 +11,7 @@ from spire.marketdata.commands import FeedTerms
 from spire.marketdata.feed_session import FeedSession, FeedSessions, Opening
 from spire.marketdata.markets import Markets
 from spire.marketdata.pipeline import Pipeline
-from spire.marketdata.validation import Universe, UnknownInstrumentError, check_batch
+from spire.marketdata.validation import Universe, UnknownInstrumentError, check_batch, latest_time
 from spire.marketdata.values import LAYOUT_VERSION, Records, RecordType, unpack
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
@@ -180,8 +180,11 @@ class FeedIntake:
         return records
 
     def _check(self, feed_session: int, records: dict[RecordType, Records]) -> None:
+        session = self.sessions.get(feed_session)
+        latest = latest_time(date.fromisoformat(session.trade_date), session.schedule)
         for kind, part in records.items():
-            check_batch(kind, part, self.universe, self._served.get((feed_session, kind), frozenset()))
+            served = self._served.get((feed_session, kind), frozenset())
+            check_batch(kind, part, self.universe, served, latest=latest)
 
     def _refuse_if_retired(self) -> None:
         if self._is_retired:

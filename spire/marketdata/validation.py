@@ -1,17 +1,21 @@
 """What a feed's batch must satisfy before it is sequenced, checked a column at a time (sans-I/O)."""
 
 from collections.abc import Iterable
+from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spire.marketdata.values import ALLOWED, BboKind, Present, Records, RecordType
+from spire.marketdata.values import ALLOWED, BboKind, Present, Records, RecordType, Schedule
 from spire.values.amounts import SCALE, format_amount
 from spire.values.orders import BookSide
+from spire.values.time import local_midnight
 
 _EARLIEST: Final = 0
 _LATEST: Final = 2**62
+GRACE_DAYS: Final = 3
+"""How many days behind its trade date a session's records may lie: overnight sessions and late corrections, not more."""
 GREATEST_PRICE: Final = 10_000_000 * SCALE
 GREATEST_SIZE: Final = 1_000_000_000 * SCALE
 """What an order may ask for at most: beyond it a number is a fault of the feed, and sums of it would not fit 64 bits."""
@@ -60,8 +64,26 @@ class Universe:
         return self._venues[numbers]
 
 
-def check_batch(record_type: RecordType, records: Records, universe: Universe, served_venues: frozenset[int]) -> None:
-    """Refuse a batch that holds a record which must not be sequenced.
+def latest_time(trade_date: date, schedule: Schedule) -> int:
+    """Return the last event time that records of a feed session may have, in nanoseconds since 1970.
+
+    One wild time would move a venue's market time for good and end every DAY order; a market that is always open has no
+    last day.
+    """
+    if schedule is Schedule.ALWAYS_OPEN:
+        return _LATEST
+    return local_midnight(trade_date + timedelta(days=GRACE_DAYS), "UTC")
+
+
+def check_batch(
+    record_type: RecordType,
+    records: Records,
+    universe: Universe,
+    served_venues: frozenset[int],
+    *,
+    latest: int = _LATEST,
+) -> None:
+    """Refuse a batch that holds a record which must not be sequenced; no event time may be beyond `latest`.
 
     InvalidRecordError: unknown instrument or venue, a market that the feed session does not serve, a price, size or time out of
     range, a side or kind without meaning, or a `present` bit that the type does not have.
@@ -77,6 +99,7 @@ def check_batch(record_type: RecordType, records: Records, universe: Universe, s
     present = records["present"]
     _require(record_type, present & ~np.uint16(ALLOWED[record_type]) == 0, "present", "has a bit of another type")
     _in_range(record_type, records, "source_time")
+    _require(record_type, records["source_time"] <= latest, "source_time", "is days beyond the session's trade date")
     _in_range(record_type, records, "participant_time")
     _in_range(record_type, records, "receive_time")
     _require(record_type, universe.are_venues(records["venue"]), "venue", "is unknown")

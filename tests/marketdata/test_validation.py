@@ -1,5 +1,7 @@
 """Tests of what a batch must satisfy."""
 
+from datetime import date
+
 import numpy as np
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -11,8 +13,9 @@ from spire.marketdata.validation import (
     Universe,
     UnknownInstrumentError,
     check_batch,
+    latest_time,
 )
-from spire.marketdata.values import Present, Records, RecordType
+from spire.marketdata.values import Present, Records, RecordType, Schedule
 from spire.values.environment import FeedKind
 from spire.values.orders import BookSide
 from tests.marketdata.records import VENUE, quotes, row, trades
@@ -54,6 +57,25 @@ class ValidationTests(SynchronousTestCase):
         records = trades([1])
         records["size"] = -1
         self.assertIn("size", self.refused(RecordType.TRADE, records))
+
+    def test_a_time_days_beyond_the_trade_date_is_refused(self) -> None:
+        """It would move the venue's market time for good, and end every DAY order."""
+        latest = latest_time(date(2013, 10, 8), Schedule.NORMAL)
+        records = trades([1, 1])
+        records["source_time"] = (latest, latest + 1)
+        served = frozenset([VENUE])
+        error = self.assertRaises(
+            InvalidRecordError, check_batch, RecordType.TRADE, records, UNIVERSE, served, latest=latest
+        )
+        self.assertIn("record 1: source_time", str(error))
+        check_batch(RecordType.TRADE, records[:1], UNIVERSE, served, latest=latest)
+
+    def test_a_market_that_is_always_open_has_no_last_day(self) -> None:
+        """Its session runs on for weeks."""
+        records = trades([1])
+        records["source_time"] = latest_time(date(2013, 10, 8), Schedule.NORMAL) * 2
+        latest = latest_time(date(2013, 10, 8), Schedule.ALWAYS_OPEN)
+        check_batch(RecordType.TRADE, records, UNIVERSE, frozenset([VENUE]), latest=latest)
 
     def test_absurd_prices_and_sizes_are_refused(self) -> None:
         """Their sums would not fit 64 bits: a fill at such a price could neither be sent nor stored."""
