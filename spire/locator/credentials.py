@@ -161,7 +161,7 @@ class LocatorLogin:
                 return await _ask(one, RenewTicket, {"login_session": self.login_session, "proof": proof})
             except NotAuthenticated as error:
                 if self._password is None:
-                    raise CredentialsRefused(f"{error.message} Log in again.") from error
+                    raise CredentialsRefused(error.message) from error
                 self._log.info("the login session has ended; logging in again")
                 self.login_session = ""
         if self._password is None:

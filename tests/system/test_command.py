@@ -150,6 +150,15 @@ class CommandTests(SharedInstanceTestCase):
         sequences = [int(json.loads(line)["sequence"]) for line in following.out.splitlines()[:6]]
         self.assertEqual(sequences, list(range(sequences[0], sequences[0] + 6)))
 
+    async def test_a_stream_ends_with_its_login(self) -> None:
+        """When it is ended elsewhere: nothing would ever come again."""
+        await self.log_in()
+        following = self.type("quotes", "ACME.DEMO", "--follow")
+        await following.lines(3)
+        self.assertEqual((await self.typed("logout"))[2], 0)
+        self.assertEqual(await following.ended, 1)
+        self.assertIn(b"NOT_AUTHENTICATED", following.err)
+
     async def test_a_stream_ends_with_its_reader(self) -> None:
         """As `| head` makes it; quietly."""
         await self.log_in()

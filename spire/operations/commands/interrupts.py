@@ -3,9 +3,11 @@
 import signal
 from collections.abc import Awaitable
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
+
+R = TypeVar("R")
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 BY_SIGNAL: Final = 128
@@ -27,7 +29,7 @@ class Interrupts:
 
     async def run(self, work: Awaitable[int]) -> int:
         """Return the exit status that `work` returns, or the one that a signal makes."""
-        self._work = Deferred.fromCoroutine(_awaited(work))
+        self._work = Deferred.fromCoroutine(awaited(work))
         if self.number:
             self._work.cancel()
         try:
@@ -51,5 +53,6 @@ class Interrupts:
             self._work.cancel()
 
 
-async def _awaited(work: Awaitable[int]) -> int:
+async def awaited(work: Awaitable[R]) -> R:
+    """Make a coroutine of anything that can be awaited."""
     return await work

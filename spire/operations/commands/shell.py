@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec
 
 import click
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 from twisted.logger import (
     FilteringLogObserver,
@@ -17,15 +17,16 @@ from twisted.logger import (
     globalLogBeginner,
     textFileLogObserver,
 )
+from twisted.python.failure import Failure
 
 from spire.client.cached_login import NoLogin, forget, login_file, read, save
 from spire.client.deployment import Deployment, NoDeployment, find_deployment, home_of
 from spire.client.platform import Spire
-from spire.operations.commands.interrupts import Interrupts
+from spire.operations.commands.interrupts import Interrupts, awaited
 from spire.operations.commands.output import Output
 from spire.service.configuration import ConfigurationError
 from spire.wire.client_session import ClientSession
-from spire.wire.errors import Invalid, NotAuthenticated, NotFound, SpireError
+from spire.wire.errors import CredentialsRefused, Invalid, NotAuthenticated, NotFound, SpireError
 
 P = ParamSpec("P")
 
@@ -93,7 +94,7 @@ class Shell:
         spire.on_slow = self._tell_slow
         try:
             async with spire:
-                await body(spire)
+                await while_logged_in(spire, body(spire))
         except SpireError as error:
             if not interrupts.number:
                 self.output.error(error)
@@ -109,6 +110,29 @@ class Shell:
     def _tell_slow(self, session: ClientSession) -> None:
         reason = f": {session.reason.rstrip('.')}" if session.reason else ""
         self.output.note(f"Waiting for {session.service}{reason} ...")
+
+
+async def while_logged_in(spire: Spire, work: Awaitable[None]) -> None:
+    """Do `work`, and end it with CredentialsRefused when the login ends elsewhere: it would wait for ever."""
+    running = Deferred.fromCoroutine(awaited(work))
+    refusals: list[CredentialsRefused] = []
+
+    def refuse(failure: Failure) -> None:
+        if isinstance(failure.value, CredentialsRefused):
+            refusals.append(failure.value)
+            running.cancel()
+
+    def changed(is_ready: bool) -> None:
+        if not is_ready and not running.called:
+            Deferred.fromCoroutine(spire.link.when_ready()).addErrback(refuse)
+
+    spire.link.on_state(changed)
+    try:
+        await running
+    except CancelledError:
+        if refusals:
+            raise refusals[0] from None
+        raise
 
 
 def leave_pipe() -> None:
