@@ -30,8 +30,6 @@ from spire.wire.topics import HistoryChunk, IHistory
 
 CODEC: Final = Rows(Activity)
 RETRY_SECONDS: Final = 1.0
-LINGER_SECONDS: Final = 0.02
-"""How long an event for whose commit nobody waits may linger before it goes to the store, together with others."""
 MOST_IN_A_BATCH: Final = 500
 PAGE: Final = 200
 
@@ -83,8 +81,7 @@ class Chronicle:
         self._topics: dict[int, LogTopic] = {}
         self._tails: dict[int, Tail] = {}
         self._unstored: list[tuple[int, Entry]] = []
-        self._lingering: IDelayedCall | None = None
-        self._is_due = False
+        self._storing: IDelayedCall | None = None
         self.is_stalled = False
         self.on_stalled: Callable[[bool], object] = lambda _: None
         self._is_closed = False
@@ -210,17 +207,14 @@ class Chronicle:
         tail.events.append((activity.sequence, entry.payload))
         topic.publish(entry.payload, 1, activity.sequence)
         self._unstored.append((position, entry))
-        if entry.committed is not None and not self._is_due:
-            self._is_due = True
-            self._stop_lingering()
-            self._lingering = self._clock.later(0, self.store)
-        elif self._lingering is None:
-            self._lingering = self._clock.later(LINGER_SECONDS, self.store)
+        if self._storing is None:
+            self._storing = self._clock.later(0, self.store)
 
     def store(self) -> None:
-        """Give the writer what lingers: each commit costs a disk's turn, so what nobody waits for goes with others."""
-        self._stop_lingering()
-        self._is_due = False
+        """Give the writer in one batch what became durable in one turn: each commit costs a disk's turn."""
+        if self._storing is not None and self._storing.active():
+            self._storing.cancel()
+        self._storing = None
         unstored, self._unstored = self._unstored, []
         for begin in range(0, len(unstored), MOST_IN_A_BATCH):
             part = unstored[begin : begin + MOST_IN_A_BATCH]
@@ -228,11 +222,6 @@ class Chronicle:
             stored = self._writer.add(tuple(entry.written for entry in entries), position=part[-1][0])
             stored.addCallbacks(self._stored, lambda _: None, callbackArgs=(entries,))
             stored.addErrback(self._broken)
-
-    def _stop_lingering(self) -> None:
-        if self._lingering is not None and self._lingering.active():
-            self._lingering.cancel()
-        self._lingering = None
 
     def _stored(self, _: None, entries: Sequence[Entry]) -> None:
         for entry in entries:
