@@ -9,7 +9,7 @@ from spire.execution.values import Activity, OrderView
 from spire.runtime.clock import Clock
 from spire.values.orders import OrderType, Status, TimeInForce
 from spire.values.status import is_terminal
-from spire.wire.errors import SpireError
+from spire.wire.errors import SpireError, Unavailable
 from spire.wire.topics import StreamListener
 
 RESTING_SECONDS: Final = 0.25
@@ -21,7 +21,8 @@ async def settled(
 ) -> OrderView:
     """Return the order once its fate is known: it has ended, or it rests in the market, or the time is over.
 
-    A market, IOC or FOK order is awaited until it has ended.
+    A market, IOC or FOK order is awaited until it has ended. Where it cannot be asked for now, it is returned as it was
+    last known: it was accepted all the same.
     """
     if _is_over(order):
         return order
@@ -31,7 +32,10 @@ async def settled(
     resting = None
     try:
         while await watch.changed():
-            order = await orders.order(order.submission.trading_account_id, order.order_id)
+            try:
+                order = await orders.order(order.submission.trading_account_id, order.order_id)
+            except Unavailable:
+                break
             if _is_over(order):
                 break
             if order.status is not Status.PENDING_NEW and _may_rest(order) and resting is None:

@@ -58,7 +58,8 @@ class Market:
     """What is known of the instrument's market at the moment of the decision.
 
     `window` is when an order of the wanted session works on `trade_date` in market time, both None where there is no such
-    session; an end of None never comes. `age` is nanoseconds since the quote was received.
+    session; an end of None never comes. `age` is nanoseconds since the quote was received;
+    `waits_for_store` says that quotes are not followed yet because the database is away.
     """
 
     market_time: Timestamp | None
@@ -69,6 +70,7 @@ class Market:
     quote_epoch: int | None
     age: int | None
     is_stale: bool
+    waits_for_store: bool = False
 
 
 @frozen(kw_only=True)
@@ -332,6 +334,12 @@ def _wrong_time(order: Resolved, market: Market) -> Refusal | None:
 
 def _unusable_quote(market: Market) -> Refusal | None:
     quote = market.quote
+    if quote is None and market.waits_for_store:
+        return Refusal(
+            code="STORE_DOWN",
+            text="The database is away, and what was taken of this instrument's quotes is not known yet.",
+            rule="store",
+        )
     if quote is None:
         return Refusal(code="QUOTE_MISSING", text="There is no quote; an order may only reduce.", rule="quote")
     if market.is_stale:

@@ -197,7 +197,7 @@ class OrderExecution:
         memory = self._in_memory(query)
         stored: dict[int, OrderView] = {}
         reached: int | None = None
-        if query.scope is OrderScope.ALL:
+        if query.scope is OrderScope.ALL and query.order_id not in memory:
             try:
                 rows = await self._store.orders(query)
             except StoreDown as error:

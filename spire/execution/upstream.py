@@ -210,6 +210,7 @@ class MarketUpstream:
         self._tasks = tasks
         self._followed: dict[int, Followed] = {}
         self._opening: dict[int, Deferred[None]] = {}
+        self._without_store: set[int] = set()
         self.markets = client.markets()
         self.listener: QuoteListener | None = None
 
@@ -262,7 +263,9 @@ class MarketUpstream:
 
     async def _open(self, followed: Followed) -> None:
         number = followed.instrument.instrument_id
+        self._without_store.add(number)
         taken = await self._taken(number)
+        self._without_store.discard(number)
         snapshot = await self._client.snapshot(number)
         past = [each for each in taken if each.quote_sequence <= snapshot.bbo_through]
         followed.epoch = snapshot.epoch
@@ -373,6 +376,7 @@ class MarketUpstream:
             quote_epoch=None if followed is None else followed.epoch,
             age=age,
             is_stale=self.is_stale(instrument),
+            waits_for_store=instrument.instrument_id in self._without_store,
         )
 
     def _trade_date(self, instrument: Instrument, market_time: Timestamp | None) -> str:

@@ -207,6 +207,7 @@ class RuleTests(SynchronousTestCase):
         """Missing, stale, one-sided and crossed have codes of their own."""
         order = resolved()
         self.assertEqual(code(outcome(order, evolve(MARKET, quote=None))), "QUOTE_MISSING")
+        self.assertEqual(code(outcome(order, evolve(MARKET, quote=None, waits_for_store=True))), "STORE_DOWN")
         self.assertEqual(code(outcome(order, evolve(MARKET, is_stale=True))), "QUOTE_STALE")
         self.assertEqual(code(outcome(order, evolve(MARKET, quote=evolve(QUOTE, ask=None)))), "QUOTE_ONE_SIDED")
         self.assertEqual(code(outcome(order, evolve(MARKET, quote=evolve(QUOTE, ask=dollars(13))))), "QUOTE_CROSSED")

@@ -26,6 +26,12 @@ class StoreAwayTests(ExecutionRoomTestCase):
         self.assertEqual(self.follower.told(), ["SUBMITTED", "REJECTED"])
         self.submit(Side.BUY, 7000, 14)
 
+    def test_a_live_order_can_be_asked_for(self) -> None:
+        """What is in memory needs no store."""
+        view = self.submit(Side.BUY, 100, 13.5)
+        self.store.is_down = True
+        self.assertEqual(self.order(view).status, Status.NEW)
+
     def test_an_opening_order_waits_for_a_short_absence(self) -> None:
         """A store that comes back in time takes it; a repeated call waits for the same answer."""
         self.store.is_down = True
