@@ -108,8 +108,9 @@ class Instance:
         return made
 
     def make_files(self, settings: InstanceSettings | None = None) -> list[NewPassword]:
-        """Make the part of `set_up` that needs no database; what every server reads is there after it."""
+        """Make the part of `set_up` that needs no database; PermissionError for a home that others may enter."""
         settings = self._agree(settings)
+        private_directory(self.home)
         self._make_directories()
         made = self._make_secrets(settings)
         self._make_certificates(settings)
@@ -241,8 +242,9 @@ class Instance:
         return self.process(name).kill()
 
     def start_database(self) -> None:
-        """Start the private database, and make it first if it is not there."""
+        """Start the private database, and make it first if it is not there; PermissionError as in `make_files`."""
         _ = self.settings  # nothing is made where there is no instance
+        private_directory(self.home)
         with locked(self.layout.start_lock):
             self.database.initialise()
             if not self.database.is_running:

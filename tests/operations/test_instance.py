@@ -21,7 +21,7 @@ from spire.operations.layout import Layout
 from spire.operations.manage import main
 from spire.operations.processes import Condition, OperationError, ServerProcess
 from spire.operations.servers import FEEDS, KINDS, SERVERS, kind_of
-from spire.operations.settings import InstanceSettings
+from spire.operations.settings import InstanceSettings, write_settings
 from spire.service.configuration import ConfigurationError
 from spire.values.environment import Environment
 
@@ -110,6 +110,16 @@ class SetUpTests(SynchronousTestCase):
         done = CliRunner().invoke(main, ["--home", str(home), "setup"])
         self.assertEqual((done.exit_code, list(home.iterdir())), (1, []))
         self.assertIn("must be a directory of ours with mode 700", done.output)
+
+    def test_a_home_that_was_opened_to_others_later_is_refused(self) -> None:
+        """By set-up and by start, although an instance stands there; nothing more is made in it."""
+        home = Path(self.mktemp())
+        write_settings(Layout(home).settings, InstanceSettings())
+        home.chmod(0o755)
+        for command in ("setup", "start", "run"):
+            done = CliRunner().invoke(main, ["--home", str(home), "--only", "uid", command])
+            self.assertEqual((done.exit_code, [file.name for file in home.iterdir()]), (1, ["instance.toml"]))
+            self.assertIn("must be a directory of ours with mode 700", done.output)
 
     def test_a_home_without_instance_says_what_to_do(self) -> None:
         """The message names the command."""
