@@ -14,8 +14,10 @@ from spire.database.private import PrivateServerError
 from spire.operations.instance import DATABASE, Instance, NewPassword
 from spire.operations.layout import CHECKOUT, Layout, default_home
 from spire.operations.processes import READY_SECONDS, STOP_SECONDS, OperationError, ProcessState
+from spire.operations.servers import FEEDS
 from spire.operations.settings import InstanceSettings
 from spire.service.configuration import ConfigurationError
+from spire.values.environment import Environment
 
 NEXT_STEPS = """\
 Spire runs, with a generated market. What to type next:
@@ -82,11 +84,16 @@ def _set_up(target: _Target, settings: InstanceSettings | None) -> list[NewPassw
 
 
 def _settings(
-    instance: Instance, port_offset: int | None, host: str | None, feeds: tuple[str, ...]
+    instance: Instance,
+    *,
+    environment: str | None = None,
+    port_offset: int | None = None,
+    host: str | None = None,
+    feeds: tuple[str, ...] = (),
 ) -> InstanceSettings:
     known = instance.settings if instance.layout.settings.exists() else InstanceSettings()
     return InstanceSettings(
-        environment=known.environment,
+        environment=known.environment if environment is None else Environment[environment],
         host=known.host if host is None else host,
         port_offset=known.port_offset if port_offset is None else port_offset,
         feeds=feeds or known.feeds,
@@ -99,14 +106,29 @@ def _settings(
 
 
 @main.command()
+@click.option(
+    "--environment",
+    type=click.Choice([environment.name for environment in Environment], case_sensitive=False),
+    help="What the instance is for (DEMO unless named; PRODUCTION is refused).",
+)
 @click.option("--port-offset", type=int, help="Added to every port, so that instances live side by side.")
 @click.option("--host", help="The address that servers bind and advertise.")
-@click.option("--feed", "feeds", multiple=True, help="A feed that starts with the servers (simulation-feed).")
+@click.option(
+    "--feed",
+    "feeds",
+    multiple=True,
+    type=click.Choice([kind.name for kind in FEEDS]),
+    help="A feed that starts with the servers; may be given several times.",
+)
 @click.pass_obj
 @_reporting
-def setup(target: _Target, port_offset: int | None, host: str | None, feeds: tuple[str, ...]) -> None:
+def setup(
+    target: _Target, environment: str | None, port_offset: int | None, host: str | None, feeds: tuple[str, ...]
+) -> None:
     """Make what is missing: configuration, certificates, secrets, database, tables, first accounts."""
-    _set_up(target, _settings(target.instance, port_offset, host, feeds))
+    _set_up(
+        target, _settings(target.instance, environment=environment, port_offset=port_offset, host=host, feeds=feeds)
+    )
     click.echo(f"{target.instance.home} is set up")
 
 
@@ -118,7 +140,7 @@ def quickstart(target: _Target, port_offset: int | None) -> None:
     """Set up an instance with a generated market, start it, and say what to type next."""
     instance = target.instance
     click.echo("setting up")
-    _set_up(target, _settings(instance, port_offset, None, ("simulation-feed",)))
+    _set_up(target, _settings(instance, port_offset=port_offset, feeds=("simulation-feed",)))
     _start(target, None, READY_SECONDS)
     settings = instance.settings
     password_file = instance.layout.secret(settings.trader)

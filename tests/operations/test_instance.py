@@ -96,6 +96,20 @@ class SetUpTests(SynchronousTestCase):
         self.assertIn("PRODUCTION", str(error))
         self.assertFalse(instance.home.exists())
 
+    def test_production_is_refused_on_the_command_line(self) -> None:
+        """With the same words, and nothing made."""
+        home = Path(self.mktemp())
+        done = CliRunner().invoke(main, ["--home", str(home), "setup", "--environment", "PRODUCTION"])
+        self.assertEqual((done.exit_code, home.exists()), (1, False))
+        self.assertIn("not for PRODUCTION", done.output)
+
+    def test_a_feed_that_does_not_exist_is_refused_with_those_there_are(self) -> None:
+        """A typing error is answered with help."""
+        home = Path(self.mktemp())
+        done = CliRunner().invoke(main, ["--home", str(home), "setup", "--feed", "simulation"])
+        self.assertEqual((done.exit_code, home.exists()), (2, False))
+        self.assertIn("'simulation-feed', 'replay-feed'", done.output)
+
     def test_settings_that_cannot_be_read_again_are_not_written(self) -> None:
         """A mistyped port offset leaves nothing behind that stands in the way of the next attempt."""
         instance = Instance(Path(self.mktemp()))
@@ -173,6 +187,19 @@ class InstanceTests(SynchronousTestCase):
         """An instance does not move by being set up."""
         error = self.assertRaises(OperationError, self.instance.make_files, InstanceSettings(port_offset=OFFSET + 1))
         self.assertIn("other settings", str(error))
+
+    def test_the_environment_is_named_on_the_command_line(self) -> None:
+        """It reaches what the instance was set up with and the configuration of every server and feed."""
+        home = Path(tempfile.mkdtemp(prefix="spire-replay-"))
+        self.addCleanup(shutil.rmtree, home)
+        arguments = ["setup", "--environment", "REPLAY", "--feed", "replay-feed"]
+        done = CliRunner().invoke(main, ["--home", str(home), *arguments])
+        self.assertEqual(done.exit_code, 0, done.output)
+        instance = Instance(home)
+        self.assertEqual(instance.settings.environment, Environment.REPLAY)
+        self.assertEqual(instance.settings.feeds, ("replay-feed",))
+        for name in KINDS:
+            self.assertIn('environment = "REPLAY"', instance.layout.configuration(name).read_text())
 
     def test_a_changed_configuration_survives_set_up(self) -> None:
         """Operators edit files."""
