@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tomlkit
-from attrs import frozen
+from attrs import asdict, frozen
 
 from spire.database.private import PrivateMariaDB
 from spire.locator.bootstrap import SERVICE_ACCOUNTS
@@ -124,8 +124,12 @@ class Instance:
             if settings.environment is Environment.PRODUCTION:
                 raise OperationError("a private database and demo accounts are not for PRODUCTION")
             write_settings(self.layout.settings, settings)
-        elif settings not in (None, self.settings):
-            raise OperationError(f"the instance at {self.home} was set up with other settings: {self.layout.settings}")
+        elif settings is not None and settings != self.settings:
+            differing = "; ".join(_differences(self.settings, settings))
+            raise OperationError(
+                f"the instance at {self.home} was set up with other settings, and keeps them: {differing}. "
+                f"They stand in {self.layout.settings}; make a new instance with --home"
+            )
         return self.settings
 
     def _make_directories(self) -> None:
@@ -266,6 +270,16 @@ class Instance:
             names = [*self.names, *(kind.name for kind in FEEDS if with_all_feeds)]
         wanted = {kind_of(name).name for name in names}
         return [name for name in KINDS if name in wanted]
+
+
+def _differences(known: InstanceSettings, wanted: InstanceSettings) -> list[str]:
+    """Return a phrase for each setting that is not the same."""
+    old, new = (asdict(each) | {"environment": each.environment.name} for each in (known, wanted))
+    return [f"{name} is {_shown(old[name])}, not {_shown(new[name])}" for name in old if old[name] != new[name]]
+
+
+def _shown(value: object) -> str:
+    return (", ".join(value) or "none") if isinstance(value, tuple) else str(value)
 
 
 def _write_certificate(path: Path, certificate: Certificate) -> None:

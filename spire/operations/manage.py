@@ -153,9 +153,10 @@ def _start(target: _Target, names: list[str] | None, timeout_seconds: float) -> 
     instance = target.instance
     instance.start_database()
     for name in instance.ordered(names):
-        click.echo(f"{name} ", nl=False)
+        if sys.stdout.isatty():
+            click.echo(f"{name} ...\r", nl=False)  # what comes of it, good or bad, is written over this
         instance.start([name], timeout_seconds)
-        click.echo("is ready")
+        click.echo(f"{name} is ready")
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,9 @@ POLL_SECONDS = 0.05
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 KILL_SECONDS = 10.0
+# What twistd prints of itself before a usage error, and how it names a port that another process has.
+TWISTD_PREFIX = re.compile(r"-c(?: --?\S+)*: ")
+PORT_IN_USE = re.compile(r"CannotListenError: Couldn't listen on (\S+):(\d+): .*in use")
 TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
@@ -215,9 +219,21 @@ class ServerProcess:
             if record.get("time", "") < self._started():
                 break
             if record.get("failure"):
-                return str(record["failure"]).strip().splitlines()[-1]
+                return explained(str(record["failure"]).strip().splitlines()[-1])
         words = _tail(self._layout.output(self.name))
-        return words[-1] if words else f"see {self._layout.log(self.name)}"
+        return explained(words[-1]) if words else f"see {self._layout.log(self.name)}"
+
+
+def explained(words: str) -> str:
+    """Return the last words of a process as an operator needs them: without twistd's options, a port in use with advice."""
+    in_use = PORT_IN_USE.search(words)
+    if in_use is None:
+        return TWISTD_PREFIX.sub("", words, count=1) if TWISTD_PREFIX.match(words) else words
+    host, port = in_use.groups()
+    return (
+        f"port {port} of {host} is in use: does another instance run (./check.sh)? "
+        "An instance that is set up with another --port-offset runs beside it"
+    )
 
 
 def _birth(pid: int) -> str | None:

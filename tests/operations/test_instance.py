@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -251,8 +252,29 @@ class InstanceTests(SynchronousTestCase):
         file.write_text(text + "surprise = 1\n")
         failed = self.command("start", "service-locator")
         self.assertEqual(failed.exit_code, 1)
-        self.assertIn("service-locator did not start:", failed.output)
+        self.assertTrue(failed.output.startswith(f"service-locator did not start: {file}:"), failed.output)
         self.assertIn("service_locator.surprise: unknown key", failed.output)
+
+    def test_a_port_in_use_is_named_with_what_to_do(self) -> None:
+        """Two instances of one machine want the same ports unless they are told otherwise."""
+        port = self.instance.settings.port("service_locator")
+        with socket.create_server(("127.0.0.1", port)):
+            failed = self.command("start", "service-locator")
+        self.assertEqual(failed.exit_code, 1)
+        self.assertTrue(
+            failed.output.startswith(f"service-locator did not start: port {port} of 127.0.0.1 is in use: "),
+            failed.output,
+        )
+        self.assertIn("--port-offset", failed.output)
+        self.assertIn("./check.sh", failed.output)
+
+    def test_quickstart_with_other_settings_says_which_differ(self) -> None:
+        """The others are not worth a word."""
+        done = self.command("quickstart", "--port-offset", str(OFFSET + 1))
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn(f"port_offset is {OFFSET}, not {OFFSET + 1}", done.output)
+        self.assertIn("feeds is none, not simulation-feed", done.output)
+        self.assertNotIn("host is", done.output)
 
     def test_a_server_waits_for_its_database_and_says_so(self) -> None:
         """It is not ready, does not give up, and becomes ready by itself."""
