@@ -7,7 +7,7 @@ from spire.charting.codecs import CODEC
 from spire.charting.values import Candles, CandleTopic
 from spire.series.following import Following, follow
 from spire.series.loads import Loaded, load
-from spire.series.query import Query
+from spire.series.query import Interruption, Query
 from spire.values.time import Timestamp
 from spire.wire.client_session import ClientSession
 from spire.wire.topics import StreamListener
@@ -27,12 +27,20 @@ class ChartingClient:
         *,
         limit: int | None = None,
         feed_session: int | None = None,
+        policy: Interruption = Interruption.RECOVER,
     ) -> Loaded[Candles]:
         """Return the candles whose buckets touch start..end (both included, None: no bound), oldest first.
 
         A bucket without a print is absent; `limit` keeps the latest. Raises what the server refuses with.
         """
-        query = Query(topic=str(topic), start_time=start, end_time=end, limit=limit, feed_session=feed_session)
+        query = Query(
+            topic=str(topic),
+            start_time=start,
+            end_time=end,
+            limit=limit,
+            feed_session=feed_session,
+            policy=policy,
+        )
         found = await load(self.session, query, CODEC)
         return evolve(found, records=found.records[np.argsort(found.records["start"], kind="stable")])
 

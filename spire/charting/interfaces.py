@@ -6,6 +6,7 @@ from attrs import frozen
 from zope.interface import Interface
 
 from spire.marketdata.values import Records
+from spire.series.query import Interruption
 from spire.values.time import Timestamp
 from spire.wire.errors import SpireError
 
@@ -14,7 +15,8 @@ from spire.wire.errors import SpireError
 class TradeRange:
     """Which trades of one instrument: market time in start..end, sequence at most `through`, one feed session.
 
-    Both ends are included; None is no bound, and for `feed_session` the primary ones.
+    Both ends are included; None is no bound, and for `feed_session` the primary ones. Under RECOVER an upstream that is
+    away is waited for; who has a caller waiting says BREAK.
     """
 
     instrument_id: int
@@ -22,6 +24,7 @@ class TradeRange:
     end: Timestamp | None = None
     through: int | None = None
     feed_session: int | None = None
+    policy: Interruption = Interruption.RECOVER
 
 
 class ITradeFollower(Interface):

@@ -13,7 +13,7 @@ from spire.charting.values import Candles, CandleTopic
 from spire.marketdata.values import Records
 from spire.runtime.tasks import Tasks
 from spire.series.interfaces import ISeries, Series
-from spire.series.query import LimitFrom, Query, validate
+from spire.series.query import Interruption, LimitFrom, Query, validate
 from spire.wire.errors import Invalid, NotFound, Overloaded, SpireError, Unsupported
 from spire.wire.log_topic import LogTopic
 from spire.wire.publisher import Publisher, Topic
@@ -51,7 +51,13 @@ class ChartingServer:
             raise Unsupported("Candles take neither a filter nor an end by sequence.", argument="query")
         topic, zone = self._parse(query.topic)
         start, end = whole_buckets(query.start_time, query.end_time, topic.interval, zone)
-        wanted = TradeRange(instrument_id=topic.instrument_id, start=start, end=end, feed_session=query.feed_session)
+        wanted = TradeRange(
+            instrument_id=topic.instrument_id,
+            start=start,
+            end=end,
+            feed_session=query.feed_session,
+            policy=Interruption.BREAK,
+        )
         epoch, through, candles = await load_candles(self._trades, wanted, topic, zone)
         candles = candles[np.argsort(candles["sequence"], kind="stable")]
         if query.start_sequence is not None:

@@ -40,6 +40,7 @@ class MarketDataTrades:
             end_time=wanted.end,
             end_sequence=wanted.through,
             feed_session=wanted.feed_session,
+            policy=wanted.policy,
         )
         codec = CODECS[RecordType.TRADE]
         recovery = Recovery(self._market_data.session, query, codec, began=lambda _epoch, _after: restart(), take=take)

@@ -5,7 +5,7 @@ from twisted.internet.defer import Deferred
 from spire.accounting.portfolio import Portfolio, apply_postings
 from spire.execution.client import OrderExecutionClient
 from spire.execution.values import Activity
-from spire.wire.errors import SpireError
+from spire.wire.errors import SpireError, Unavailable
 from spire.wire.topics import StreamListener
 
 
@@ -18,21 +18,36 @@ class ActivityLedger(StreamListener[tuple[Activity, ...]]):
     def __init__(self, orders: OrderExecutionClient, trading_account_id: int) -> None:
         self.events: list[Activity] = []
         self.portfolio = Portfolio()
+        self._clock = orders.session.subscriptions.clock
         self._error: SpireError | None = None
         self._is_ready = False
         self._waiting: list[Deferred[None]] = []
         self._subscription = orders.follow(trading_account_id, self)
 
-    def when_ready(self) -> Deferred[None]:
-        """Fire when all activity so far is here; fails with the SpireError that ended it."""
+    async def when_ready(self, timeout_seconds: float | None = None) -> None:
+        """Wait until all activity so far is here.
+
+        Raises the SpireError that ended it, or Unavailable after `timeout_seconds`: a server that cannot read history
+        now is asked again for as long as one waits.
+        """
         waiter: Deferred[None] = Deferred()
+        timer = None if timeout_seconds is None else self._clock.later(timeout_seconds, self._too_late, waiter)
         if self._error is not None:
             waiter.errback(self._error)
         elif self._is_ready:
             waiter.callback(None)
         else:
             self._waiting.append(waiter)
-        return waiter
+        try:
+            await waiter
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
+
+    def _too_late(self, waiter: Deferred[None]) -> None:
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+            waiter.errback(Unavailable("The account's activity cannot be read now; try again later."))
 
     def close(self) -> None:
         """Follow no longer."""

@@ -91,6 +91,11 @@ class FeedClient:
         session.on_state(self._state_changed)
 
     @property
+    def feed_session(self) -> int | None:
+        """The number of the feed session, None before it was opened."""
+        return self._feed_session
+
+    @property
     def connection(self) -> ClientSession:
         """The client session with the feed service."""
         return self._session

@@ -88,6 +88,11 @@ class ReplayFeed:
         self._stop_progress: Callable[[], None] = lambda: None
 
     @property
+    def feed_session(self) -> int | None:
+        """The number of the feed session, None before it was opened."""
+        return self._feed.feed_session
+
+    @property
     def progress(self) -> Progress:
         """Where it stands now."""
         return Progress(

@@ -17,7 +17,7 @@ from spire.operations.commands.output import Column, Output, short_time
 from spire.operations.commands.parameters import INTERVAL, time_range
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.tickers import find_instrument
-from spire.series.query import Query
+from spire.series.query import Interruption, Query
 from spire.values.amounts import format_amount
 from spire.values.time import Timestamp, format_timestamp
 from spire.wire.errors import SpireError
@@ -50,6 +50,13 @@ CANDLE_COLUMNS = (
     Column("volume", "Volume", numeric=True),
     Column("count", "Count", numeric=True),
     Column("vwap", "VWAP", numeric=True),
+)
+
+
+feed_session_option = click.option(
+    "--feed-session",
+    type=click.IntRange(min=1),
+    help="The records of one feed session, where a day was replayed more than once. [default: the first]",
 )
 
 
@@ -179,10 +186,18 @@ def quote_row(
     help="From this market time on: 2013-10-08T09:30, local to the listing venue, or 2013-10-08T13:30:00Z.",
 )
 @click.option("--to", "end", help="Until before this market time.")
+@feed_session_option
 @click.option("--follow", is_flag=True, help="Go on with each print until Ctrl-C.")
 @logged_in
 async def trades(
-    spire: Spire, output: Output, ticker: str, limit: int, start: str | None, end: str | None, follow: bool
+    spire: Spire,
+    output: Output,
+    ticker: str,
+    limit: int,
+    start: str | None,
+    end: str | None,
+    feed_session: int | None,
+    follow: bool,
 ) -> None:
     """Show the latest prints of TICKER, oldest first.
 
@@ -193,7 +208,12 @@ async def trades(
     zone = definitions.venues.by_mic(instrument.listing_venue).time_zone
     first, last = time_range(start, end, zone)
     query = Query(
-        topic=topic_of(RecordType.TRADE, instrument.instrument_id), start_time=first, end_time=last, limit=limit
+        topic=topic_of(RecordType.TRADE, instrument.instrument_id),
+        start_time=first,
+        end_time=last,
+        limit=limit,
+        feed_session=feed_session,
+        policy=Interruption.BREAK,
     )
     await spire.ready(spire.deployment.market_data_service)
     found = await spire.market_data.load(query)
@@ -243,6 +263,7 @@ def trade_row(definitions: DefinitionsClient, trade: Trade) -> dict[str, Any]:
     show_default=True,
     help="Which prints count: all, or by the rules of the consolidated tape.",
 )
+@feed_session_option
 @click.option("--csv", "as_csv", is_flag=True, help="Write comma-separated values.")
 @logged_in
 async def chart(
@@ -254,6 +275,7 @@ async def chart(
     end: str | None,
     limit: int | None,
     eligibility: str,
+    feed_session: int | None,
     as_csv: bool,
 ) -> None:
     """Show candles of TICKER, oldest first.
@@ -270,7 +292,9 @@ async def chart(
     )
     first, last = time_range(start, end, zone)
     await spire.ready("charting_service")
-    found = await spire.charting.candles(topic, first, last, limit=limit)
+    found = await spire.charting.candles(
+        topic, first, last, limit=limit, feed_session=feed_session, policy=Interruption.BREAK
+    )
     rows = (candle_row(candle) for candle in found.records)
     if not as_csv:
         output.table(CANDLE_COLUMNS, rows, empty=f"No prints of {instrument.ticker} in that time.")

@@ -21,6 +21,7 @@ from spire.values.time import format_timestamp
 from spire.wire.errors import Forbidden, Invalid, NotFound, Unavailable
 
 SERVICE = "order_execution_service"
+HISTORY_SECONDS = 15.0
 MARKET_SECONDS = 3.0
 """Positions are shown without marks when market data is not there within this time."""
 
@@ -176,7 +177,7 @@ async def show(spire: Spire, output: Output, order_id: int) -> None:
         if not found:
             continue
         ledger = ActivityLedger(spire.orders, trading_account.trading_account_id)
-        await ledger.when_ready()
+        await ledger.when_ready(HISTORY_SECONDS)
         events = [event for event in ledger.events if event.order_id == order_id]
         ledger.close()
         if output.as_json:
@@ -203,7 +204,7 @@ async def positions(spire: Spire, output: Output, account: str | None) -> None:
     marks = Marks(spire, definitions, output)
     for trading_account in await the_accounts(spire, account):
         ledger = ActivityLedger(spire.orders, trading_account.trading_account_id)
-        await ledger.when_ready()
+        await ledger.when_ready(HISTORY_SECONDS)
         ledger.close()
         for instrument_id, position in sorted(ledger.portfolio.positions.items()):
             price = await marks.of(instrument_id, position.quantity)

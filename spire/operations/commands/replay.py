@@ -12,16 +12,14 @@ from twisted.internet.threads import deferToThreadPool
 from spire.client.platform import Spire
 from spire.feeds.lean import FeedFileError
 from spire.feeds.replay import Progress, ReplayFeed, replay_terms
-from spire.feeds.replay_source import load_day
+from spire.feeds.replay_source import load_day, parse_moment
 from spire.operations.commands.output import Output
-from spire.operations.commands.parameters import parse_moment
 from spire.operations.commands.replay_keys import Display, Keys
 from spire.operations.commands.shell import Shell, pass_shell
 from spire.wire.errors import Invalid
 
 KEYS = "space: pause, go on   s, m: one, 1,000 records   +, -: faster, slower   0: fastest   q: leave"
 FEED_SERVICE = "market_data_feed_service"
-ZONE = "America/New_York"
 
 
 @click.command()
@@ -35,7 +33,7 @@ ZONE = "America/New_York"
     type=click.FloatRange(min=0, min_open=True),
     help="Factor of market time, such as 60. [default: as fast as possible]",
 )
-@click.option("--until", help="Pause behind this market time (2013-10-08T09:30, New York).")
+@click.option("--until", help="Pause behind this market time (09:45, New York).")
 @click.option("--paused", is_flag=True, help="Begin paused.")
 @click.option("--name", help="Name of the feed session; an unfinished one of that name goes on where it stopped.")
 @click.option("--account", default="replay_feed", show_default=True, help="The feed's account.")
@@ -46,7 +44,7 @@ ZONE = "America/New_York"
 )
 @pass_shell
 def replay(shell: Shell, /, secret_file: Path | None, account: str, **options: Any) -> None:
-    r"""Replay the recorded day below PATH into Market Data.
+    """Replay the recorded day below PATH into Market Data.
 
     For example: spire replay us-equities-2013/tick --date 2013-10-08 --speed 60
 
@@ -58,7 +56,7 @@ def replay(shell: Shell, /, secret_file: Path | None, account: str, **options: A
 
     An unfinished session goes on where it stopped, with the same command. Without a terminal a replay that pauses
     (--until) leaves.
-    """
+    """  # noqa: D301 (click marks text to leave alone with a backspace)
     if options["paused"] and not sys.stdin.isatty():
         raise click.UsageError("--paused needs a terminal: without one no key can let the replay go on.")
     deployment = shell.deployment
@@ -98,7 +96,7 @@ async def run_replay(
     output.note(f"Reading {path} ...")
     try:
         recorded = await load_day(path, definitions, in_thread, trade_date=day.date() if day else None, symbols=symbols)
-        stop_at = None if until is None else parse_moment(until, ZONE)
+        stop_at = None if until is None else parse_moment(until, recorded.trade_date)
     except (FeedFileError, ValueError) as error:
         raise Invalid(str(error)) from error
     session = await spire.ready(FEED_SERVICE)
@@ -125,7 +123,9 @@ async def run_replay(
         if output.errors.is_terminal:
             output.note(KEYS)
         if began:
-            output.note(f"The session goes on after record {began:,}.")
+            output.note(f"Feed session {feed.feed_session} goes on after record {began:,}.")
+        else:
+            output.note(f"Feed session {feed.feed_session} begins.")
         with Keys(reactor, feed, spire.tasks) as keys:
             watches.append(keys.watch)
             feed.done.addBoth(keys.finished)
@@ -137,6 +137,7 @@ async def run_replay(
     output.line(
         {
             "session": feed.terms.name,
+            "feed_session": str(feed.feed_session),
             "records": str(progress.accepted),
             "total": str(progress.total),
             "ended": progress.is_ended,
