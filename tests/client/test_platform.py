@@ -128,6 +128,17 @@ class PlatformTests(SynchronousTestCase):
         ledger = ActivityLedger(spire.orders, 987_654)
         self.assertRaises(NotFound, self.platform.run, ledger.when_ready())
 
+    def test_activity_that_cannot_be_read_ends_the_wait(self) -> None:
+        """After the time that the caller gives it, with a code; the ledger itself goes on trying."""
+        spire = self.open()
+        self.platform.network.faults.refuse.add("127.0.0.1:20700")
+        self.addCleanup(self.platform.network.faults.refuse.discard, "127.0.0.1:20700")
+        began = self.platform.clock.monotonic()
+        ledger = ActivityLedger(spire.orders, 1)
+        self.assertRaises(Unavailable, self.platform.run, ledger.when_ready(5.0))
+        self.assertTrue(5.0 <= self.platform.clock.monotonic() - began < 6.0)
+        ledger.close()
+
     def test_a_kept_login_goes_on_without_the_password(self) -> None:
         """Until it is ended, and then never again."""
         first = self.open()
