@@ -20,7 +20,7 @@ from spire.operations.commands.tickers import find_instrument
 from spire.series.query import Interruption, Query
 from spire.values.amounts import format_amount
 from spire.values.time import Timestamp, format_timestamp
-from spire.wire.errors import SpireError
+from spire.wire.errors import Invalid, SpireError
 from spire.wire.topics import Policy, StreamListener
 
 QUOTE_COLUMNS = (
@@ -284,6 +284,8 @@ async def chart(
 
     An interval without a print has no candle. Every candle is whole, also where --from or --to lies within it.
     """
+    if as_csv and output.as_json:
+        raise Invalid("--csv and --json exclude each other.")
     definitions = await spire.definitions_ready()
     instrument = find_instrument(definitions, ticker)
     zone = definitions.venues.by_mic(instrument.listing_venue).time_zone

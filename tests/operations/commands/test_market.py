@@ -72,6 +72,12 @@ class MarketTests(CommandTestCase):
             lines[: len(candles) - 1], [{k: v for k, v in row.items() if k != "notional"} for row in candles[:-1]]
         )
 
+    def test_a_chart_cannot_be_csv_and_json(self) -> None:
+        """One of the two would have to be left out in silence."""
+        error = self.refused("chart", "ACME.DEMO", "--csv")
+        self.assertEqual(error["code"], "INVALID")
+        self.assertIn("--csv", error["message"])
+
     def test_a_chart_adds_up_to_the_trades(self) -> None:
         """In volume and count."""
         trades = self.rows("trades", "ACME.DEMO", "--last", "100000")
