@@ -166,12 +166,6 @@ class PrivateMariaDB:
             cursor.execute(f"GRANT ALL ON `{pattern}`.* TO %s@'localhost'", (user,))
         return password
 
-    def drop_schema(self, schema: str) -> None:
-        """Remove a schema with everything in it."""
-        quoted = schema.replace("`", "``")
-        with closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE IF EXISTS `{quoted}`")
-
     def _command(self) -> list[str]:
         server = find_server()
         if server is None:

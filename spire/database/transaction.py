@@ -72,11 +72,6 @@ class Transaction:
             row: Row | None = self._cursor.fetchone()
         return row
 
-    @property
-    def last_insert_id(self) -> int:
-        """The number that AUTO_INCREMENT gave to the last row inserted here."""
-        return int(self._cursor.lastrowid or 0)
-
     def after_commit(self, callback: Callable[..., object], *arguments: Any) -> None:
         """Call `callback` on the reactor thread once this transaction is committed, before `run` returns.
 

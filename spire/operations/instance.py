@@ -62,11 +62,6 @@ class Instance:
         return self.layout.home
 
     @property
-    def is_set_up(self) -> bool:
-        """Whether `set_up` has come to its end here."""
-        return self.layout.settings.exists() and self.layout.configuration("client").exists()
-
-    @property
     def settings(self) -> InstanceSettings:
         """What it was set up with; OperationError before that."""
         if not self.layout.settings.exists():

@@ -1,7 +1,6 @@
 """The question that every data service answers: which records of a topic."""
 
 from enum import IntEnum
-from typing import Final
 
 import msgspec
 from attrs import evolve, field, frozen
@@ -47,10 +46,6 @@ class Query:
     policy: Interruption = Interruption.RECOVER
     feed_session: int | None = None
     options: dict[str, str] = field(factory=dict)
-
-
-LONGEST_QUERY: Final = 16_384
-"""Bytes of an encoded query."""
 
 
 def validate(query: Query) -> Query:

@@ -5,12 +5,9 @@ from decimal import Context, Decimal
 from enum import IntEnum
 from typing import Final, NewType
 
-from attrs import Attribute
-
 SCALE: Final = 1_000_000
 """How many of the smallest units make one share, one unit of currency, one unit of price."""
 
-NOTIONAL_SCALE: Final = SCALE * SCALE
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 
@@ -147,15 +144,3 @@ def format_amount(value: int) -> str:
     units, rest = divmod(abs(value), SCALE)
     sign = "-" if value < 0 else ""
     return f"{sign}{units}.{rest:06d}".rstrip("0") if rest else f"{sign}{units}"
-
-
-def positive(_instance: object, attribute: "Attribute[int]", value: int) -> None:
-    """Refuse an attribute that is zero or negative (attrs validator); ValueError."""
-    if value <= 0:
-        raise ValueError(f"{attribute.name} must be positive, is {format_amount(value)}")
-
-
-def not_negative(_instance: object, attribute: "Attribute[int]", value: int) -> None:
-    """Refuse an attribute that is negative (attrs validator); ValueError."""
-    if value < 0:
-        raise ValueError(f"{attribute.name} must not be negative, is {format_amount(value)}")
