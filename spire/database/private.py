@@ -174,6 +174,7 @@ class PrivateMariaDB:
             str(server),
             "--no-defaults",
             f"--datadir={self.data_directory}",
+            f"--tmpdir={self._own_temporary()}",
             f"--user={_owner()}",
             "--skip-networking",
             "--skip-name-resolve",
@@ -188,6 +189,13 @@ class PrivateMariaDB:
             "--collation-server=utf8mb4_bin",
             "--lower-case-table-names=0",
         ]
+
+    def _own_temporary(self) -> Path:
+        """Return a folder for temporary tables: a starting server removes those of every other one that shares it."""
+        folder = self.socket_directory / "temporary"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.socket_directory.chmod(0o700)
+        return folder
 
     def _system_sql(self) -> bytes:
         """Return what a new server is told: its own tables, and who administrates it."""
