@@ -7,10 +7,12 @@ from typing import Any, Self
 
 from twisted.internet.defer import CancelledError
 
+from spire.administration.client import AdministrationClient
 from spire.charting.client import ChartingClient
 from spire.client.cached_login import CachedLogin
 from spire.client.deployment import Deployment
 from spire.client.outcome import settled
+from spire.compliance.client import ComplianceClient
 from spire.definitions.client import DefinitionsClient
 from spire.execution.client import OrderExecutionClient
 from spire.execution.values import OrderView
@@ -19,6 +21,7 @@ from spire.locator.client import Link
 from spire.locator.credentials import CachedLogin as LocatorLogin
 from spire.locator.credentials import Password
 from spire.marketdata.client import MarketDataClient
+from spire.risk.client import RiskClient
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
@@ -75,6 +78,9 @@ class Spire:
         self._market_data: MarketDataClient | None = None
         self._charting: ChartingClient | None = None
         self._orders: OrderExecutionClient | None = None
+        self._administration: AdministrationClient | None = None
+        self._compliance: ComplianceClient | None = None
+        self._risk: RiskClient | None = None
 
     @classmethod
     def login(cls, reactor: Any, deployment: Deployment, account: str, password: str) -> Self:
@@ -187,6 +193,27 @@ class Spire:
         if self._orders is None:
             self._orders = OrderExecutionClient(self.session("order_execution_service"))
         return self._orders
+
+    @property
+    def administration(self) -> AdministrationClient:
+        """Groups, limits, risk states, entitlements, identities and business days."""
+        if self._administration is None:
+            self._administration = AdministrationClient(self.session("administration_service"))
+        return self._administration
+
+    @property
+    def compliance(self) -> ComplianceClient:
+        """Rules, and violations of them."""
+        if self._compliance is None:
+            self._compliance = ComplianceClient(self.session("compliance_service"))
+        return self._compliance
+
+    @property
+    def risk(self) -> RiskClient:
+        """Positions and profit as the Risk Server has them, and the release of accounts."""
+        if self._risk is None:
+            self._risk = RiskClient(self.session("risk_service"))
+        return self._risk
 
     async def settled(self, order: OrderView, timeout_seconds: float = 2.0) -> OrderView:
         """Return an order once its fate is known: it has ended, or it rests in the market, or the time is over."""

@@ -6,9 +6,21 @@ from typing import Final
 
 from attrs import evolve
 
-from spire.execution.commands import CancelOrder, ListTradingAccounts, QueryOrders, SubmitOrder
+from spire.execution.commands import (
+    CancelOrder,
+    ListTradingAccounts,
+    QueryOrders,
+    ReleaseHalt,
+    SetHalt,
+    SubmitOrder,
+    Supervise,
+)
 from spire.execution.values import (
+    HALTS,
     Activity,
+    Halt,
+    HaltOutcome,
+    HaltRequest,
     OrderQuery,
     OrderRequest,
     OrderScope,
@@ -20,6 +32,7 @@ from spire.wire.channels import LogSubscription
 from spire.wire.client_session import ClientSession
 from spire.wire.errors import NotFound
 from spire.wire.records import Rows
+from spire.wire.state_view import StateView
 from spire.wire.topics import StreamListener
 
 CALL_SECONDS: Final = 10.0
@@ -113,6 +126,26 @@ class OrderExecutionClient:
             if account.name == name:
                 return account
         raise NotFound(f"There is no trading account {name} that you may see.", name=name)
+
+    async def set_halt(self, request: HaltRequest, *, timeout_seconds: float = CALL_SECONDS) -> HaltOutcome:
+        """Stop orders of a scope. Raises Forbidden, NotFound, Invalid, Unsupported; after Unavailable it may hold already."""
+        answer = await self.session.call(SetHalt, timeout_seconds=timeout_seconds, request=request)
+        outcome: HaltOutcome = answer["outcome"]
+        return outcome
+
+    async def release_halt(self, halt_id: int, reason: str, *, timeout_seconds: float = CALL_SECONDS) -> Halt:
+        """End a halt that somebody else set. Raises Forbidden, NotFound, Conflict, Unavailable."""
+        answer = await self.session.call(ReleaseHalt, timeout_seconds=timeout_seconds, halt_id=halt_id, reason=reason)
+        halt: Halt = answer["halt"]
+        return halt
+
+    def halts(self) -> StateView[Halt]:
+        """Return the halts in force, live: for services, risk officers, administrators and auditors."""
+        return self.session.subscriptions.state(HALTS, Halt)
+
+    async def supervise(self, blind: tuple[int, ...] = (), *, timeout_seconds: float = 2.0) -> None:
+        """Tell that Risk watches; the Risk Server's call."""
+        await self.session.call(Supervise, timeout_seconds=timeout_seconds, blind=blind)
 
     def follow(
         self,

@@ -2,8 +2,16 @@
 
 from typing import Final
 
-from spire.execution.values import OrderQuery, OrderRequest, OrderView, TradingAccountView
-from spire.wire.arguments import Integer, Typed
+from spire.execution.values import (
+    Halt,
+    HaltOutcome,
+    HaltRequest,
+    OrderQuery,
+    OrderRequest,
+    OrderView,
+    TradingAccountView,
+)
+from spire.wire.arguments import Integer, Text, Typed
 from spire.wire.commands import Command
 
 PAGE_BYTES: Final = 50_000
@@ -45,3 +53,36 @@ class ListTradingAccounts(Command):
         (b"accounts", Typed(tuple[TradingAccountView, ...])),
         (b"next_after", Integer(minimum=0, optional=True)),
     ]
+
+
+class SetHalt(Command):
+    """Stop orders of a scope, from the journal on; answered when the halt is durable and its cancels were sent.
+
+    Risk officers, and the Risk Server for a trading account. This release has the scopes FIRM and TRADING_ACCOUNT and the action
+    CANCEL_ALL. The same halt again (scope, mode and who set it) answers the one in force. Raises FORBIDDEN, NOT_FOUND, INVALID,
+    UNSUPPORTED, UNAVAILABLE while the journal takes nothing (the halt holds all the same). Audited, also where refused.
+    """
+
+    arguments = [(b"request", Typed(HaltRequest))]
+    response = [(b"outcome", Typed(HaltOutcome))]
+
+
+class ReleaseHalt(Command):
+    """End a halt: a risk officer other than the one who set it; the Risk Server its own. Audited, also where refused.
+
+    Raises FORBIDDEN, NOT_FOUND, CONFLICT for one that has ended, UNAVAILABLE while the journal takes nothing (it holds on).
+    """
+
+    arguments = [(b"halt_id", _ID), (b"reason", Text(longest=1000))]
+    response = [(b"halt", Typed(Halt))]
+
+
+class Supervise(Command):
+    """The Risk Server's sign of life, each second: without one for 5 s opening orders are refused as RISK_UNSUPERVISED.
+
+    `blind` are trading accounts that Risk cannot watch now; their opening orders are refused at once. Needs the capability
+    `risk.set_state`.
+    """
+
+    arguments = [(b"blind", Typed(tuple[int, ...]))]
+    response = []

@@ -6,7 +6,9 @@ from enum import IntEnum
 from attrs import field, frozen
 
 from spire.accounting.position import Position
+from spire.compliance.values import Violation
 from spire.values.amounts import ZERO_QUANTITY, Price, Quantity, notional_of
+from spire.values.audit import AuditEvent
 from spire.values.orders import (
     Capacity,
     ExecType,
@@ -20,6 +22,7 @@ from spire.values.orders import (
 )
 from spire.values.posting import Posting
 from spire.values.report import Report
+from spire.values.risk import HaltAction, HaltMode, HaltScope
 from spire.values.status import Flag, OrderState
 from spire.values.submission import Submission
 from spire.values.time import Timestamp
@@ -28,13 +31,66 @@ LONGEST_CLIENT_ORDER_ID = 64
 LONGEST_TEXT = 255
 MOST_TAGS = 32
 
+FIRM = 0
+"""Stands for a trading account where events of the whole firm are: halts, violations, audit events."""
+
+HALTS = "halts"
+"""State topic of the halts in force, by halt id: for services, risk officers, administrators and auditors."""
+
+
+@frozen(kw_only=True)
+class Halt:
+    """A halt: orders of its scope are stopped until it is released.
+
+    `scope_id` is the trading account of that scope, 0 for the firm. `set_by` is None for an operator at the server's own
+    socket. A halt of the Risk Server `announces` the version of the risk state that follows it, and ends once that version
+    is in force. `released` and `released_by` are set with its end, and stay.
+    """
+
+    halt_id: int
+    scope: HaltScope
+    scope_id: int
+    mode: HaltMode
+    actions: HaltAction = HaltAction.NONE
+    reason: str
+    set_by: int | None
+    set_at: Timestamp
+    announces: int | None = None
+    released: Timestamp | None = None
+    released_by: int | None = None
+    release_reason: str | None = None
+
+
+@frozen(kw_only=True)
+class HaltRequest:
+    """What is asked for when a halt is set; fields as in `Halt`."""
+
+    scope: HaltScope
+    scope_id: int = 0
+    mode: HaltMode
+    actions: HaltAction = HaltAction.NONE
+    reason: str
+    announces: int | None = None
+
+
+@frozen(kw_only=True)
+class HaltOutcome:
+    """A halt in force, and what became of the cancels that it asked for, as order ids.
+
+    `confirmed` have ended, `unconfirmed` were sent and are not answered yet; both together are all that were sent.
+    """
+
+    halt: Halt
+    confirmed: tuple[int, ...] = ()
+    unconfirmed: tuple[int, ...] = ()
+
 
 @frozen(kw_only=True)
 class Activity:
     """One event of a trading account: a row of the log topic `activity/<trading account>`, dense from 1.
 
     It holds what became true at once: a submission, a report with the posting that it caused, or a submission with the report
-    that rejected it.
+    that rejected it. Those of the trading account FIRM hold a halt that was set or released, a violation, or an audit event.
     """
 
     sequence: int
@@ -44,6 +100,9 @@ class Activity:
     submission: Submission | None = None
     report: Report | None = None
     posting: Posting | None = None
+    halt: Halt | None = None
+    violation: Violation | None = None
+    audit: AuditEvent | None = None
 
     @property
     def order_id(self) -> int:

@@ -159,6 +159,19 @@ class Directory:
                 waiting.extend(entry.parents)
         return seen
 
+    def lineage(self, entry_id: int) -> tuple[int, ...]:
+        """Return everything above an entry and the entry itself, each after all that stands above it, the root first."""
+        depths: dict[int, int] = {}
+        waiting = [(entry_id, 0)]
+        while waiting:
+            here, depth = waiting.pop()
+            entry = self._entries.get(here)
+            if entry is None or depths.get(here, -1) >= depth or depth > len(self._entries):
+                continue
+            depths[here] = depth
+            waiting.extend((parent, depth + 1) for parent in entry.parents)
+        return tuple(sorted(depths, key=lambda above: (-depths[above], above)))
+
     def holds(self, account_id: int, right: Right, target_id: int) -> bool:
         """Whether an account holds every one of the wanted rights on an entry, by one grant on it or above it.
 

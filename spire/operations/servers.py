@@ -58,6 +58,15 @@ SERVERS = (
         tables="definitions",
     ),
     ServerKind(
+        name="administration",
+        tap="spire-administration",
+        module="spire.administration.tap",
+        account="administration_service",
+        ports={"administration_service": 20100},
+        package="spire.administration",
+        tables="administration",
+    ),
+    ServerKind(
         name="market-data",
         tap="spire-market-data",
         module="spire.marketdata.tap",
@@ -67,11 +76,27 @@ SERVERS = (
         tables="marketdata",
     ),
     ServerKind(
+        name="market-data-relay",
+        tap="spire-market-data-relay",
+        module="spire.relay.tap",
+        account="market_data_relay_service",
+        ports={"market_data_relay_service": 22300},
+    ),
+    ServerKind(
         name="charting",
         tap="spire-charting",
         module="spire.charting.tap",
         account="charting_service",
         ports={"charting_service": 21400},
+    ),
+    ServerKind(
+        name="compliance",
+        tap="spire-compliance",
+        module="spire.compliance.tap",
+        account="compliance_service",
+        ports={"compliance_service": 21900},
+        package="spire.compliance",
+        tables="compliance",
     ),
     ServerKind(
         name="order-execution",
@@ -81,6 +106,15 @@ SERVERS = (
         ports={"order_execution_service": 20700},
         package="spire.execution",
         tables="execution",
+    ),
+    ServerKind(
+        name="risk",
+        tap="spire-risk",
+        module="spire.risk.tap",
+        account="risk_service",
+        ports={"risk_service": 20600},
+        package="spire.risk",
+        tables="risk",
     ),
 )
 

@@ -1,0 +1,1 @@
+"""The Compliance Server: rules on directory entries, and the violations of them."""

@@ -1,0 +1,1 @@
+"""The Risk Server: positions and profit, loss limits, and what follows when one is reached."""

@@ -1,0 +1,96 @@
+"""What the Risk Server tells: positions with their marks, the profit of a day, start-of-day records (docs/risk.md)."""
+
+from enum import IntEnum
+from typing import Final
+
+from attrs import frozen
+
+from spire.values.amounts import Money, Price, Quantity
+from spire.values.codes import Currency
+from spire.values.risk import RiskMode
+from spire.values.time import Timestamp
+
+PORTFOLIOS: Final = "portfolios"
+"""State topic of all portfolios by trading account id: for services, administrators, risk officers and auditors.
+`portfolio/<trading account>` holds one, `positions/<trading account>` its positions by instrument id, for whoever may see it."""
+
+
+class MarkSource(IntEnum):
+    """Where a mark comes from, the best first."""
+
+    BBO = 1
+    TRADE = 2
+    """The last eligible print: there is no fresh, uncrossed BBO, or the regular session is closed."""
+    CLOSE = 3
+    """The mark of the start of day."""
+
+
+@frozen(kw_only=True)
+class MarkedPosition:
+    """A position of a trading account, and what it is worth; a row of `positions/<trading account>`.
+
+    Amounts are in the instrument's currency. `mark` is None where nothing says what it is worth; `unrealised` is then None.
+    `is_fresh` says whether the mark may trip a limit.
+    """
+
+    instrument_id: int
+    currency: Currency
+    quantity: Quantity
+    cost: Money
+    realised: Money
+    fees: Money
+    mark: Price | None
+    mark_source: MarkSource | None
+    is_fresh: bool
+    unrealised: Money | None
+
+
+@frozen(kw_only=True)
+class Portfolio:
+    """Where a trading account stands today, in its own currency; a row of `portfolios`.
+
+    `day_profit` is realised today + unrealised now - unrealised at the start of day - fees of today. `unmarked` are the held
+    instruments without a mark, `unconverted` the currencies without a rate: then nobody watches the account (`is_blind`).
+    `flatten_pending` says why positions of a DISABLED account cannot be closed now.
+    """
+
+    trading_account_id: int
+    currency: Currency
+    business_date: str
+    mode: RiskMode
+    state_version: int
+    expiry: Timestamp | None = None
+    realised: Money
+    unrealised: Money
+    fees: Money
+    day_realised: Money
+    day_fees: Money
+    day_profit: Money
+    net_loss: Money | None = None
+    unmarked: tuple[int, ...] = ()
+    unconverted: tuple[str, ...] = ()
+    is_fresh: bool = True
+    is_blind: bool = False
+    flatten_pending: str | None = None
+    updated: Timestamp
+
+
+class BaselineKind(IntEnum):
+    """Why a baseline was taken."""
+
+    START_OF_DAY = 1
+    RELEASE = 2
+    """A risk officer released the account and forgave what it had lost."""
+
+
+@frozen(kw_only=True)
+class OpenedAccount:
+    """What opening a business day did with a trading account: `outcome` is OPENED, ALREADY_OPEN or KEPT, with a reason.
+
+    KEPT accounts have their start-of-day record, but stay in the state in which they were: a person must release them.
+    """
+
+    trading_account_id: int
+    outcome: str
+    mode: RiskMode
+    reason: str = ""

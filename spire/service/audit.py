@@ -1,0 +1,179 @@
+"""Audit events of a server: made from the session that acts, written by the room's store, read back by auditors."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from attrs import evolve
+from twisted.logger import Logger
+from twisted.protocols.amp import CommandLocator
+
+from spire.database.errors import StoreDown, StoreError
+from spire.runtime.clock import Clock
+from spire.values.audit import DONE, AuditEvent, AuditQuery
+from spire.values.conversion import to_plain
+from spire.values.environment import Environment
+from spire.values.orders import Channel
+from spire.wire.arguments import Integer, Typed, encode
+from spire.wire.client_session import ClientSession
+from spire.wire.commands import Command
+from spire.wire.errors import Forbidden, SpireError, Unavailable
+from spire.wire.server_session import Session
+
+AUDIT_READERS: Final = frozenset({"auditor", "administrator"})
+"""Roles that read audit logs."""
+
+PAGE_BYTES: Final = 50_000
+LONGEST_VALUE: Final = 16_000
+"""Characters of `before` and `after`; a longer one is cut and says so."""
+
+Page = tuple[tuple[AuditEvent, ...], int | None]
+
+
+class QueryAudit(Command):
+    """Return a page of this server's audit log, newest first; auditors and administrators only.
+
+    `next_before` is the query's `before` of the next page, absent with the last one.
+    """
+
+    arguments = [(b"query", Typed(AuditQuery))]
+    response = [(b"events", Typed(tuple[AuditEvent, ...])), (b"next_before", Integer(minimum=1, optional=True))]
+
+
+class AuditTrail:
+    """Makes the audit events of one server."""
+
+    _log = Logger()
+
+    def __init__(self, *, environment: Environment, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+        self._environment = environment
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    def event(
+        self,
+        session: Session,
+        action: str,
+        entity: str,
+        *,
+        version: int | None = None,
+        before: object = None,
+        after: object = None,
+        reason: str | None = None,
+        on_behalf_of: int | None = None,
+        outcome: str = DONE,
+    ) -> AuditEvent:
+        """Return the event of what a session does; `before` and `after` are values of ours, or None."""
+        identity = session.identity
+        return AuditEvent(
+            event_id=self._random_bytes(16).hex(),
+            time=self._clock.now(),
+            environment=self._environment,
+            actor=identity.account_id,
+            actor_name=identity.account,
+            on_behalf_of=on_behalf_of,
+            session=session.id,
+            channel=session.channel,
+            source=session.peer,
+            client_version=session.client_version,
+            action=action,
+            entity=entity,
+            entity_version=version,
+            before=as_json(before),
+            after=as_json(after),
+            reason=reason,
+            outcome=outcome,
+            correlation_id=session.correlation_id,
+        )
+
+    def local(
+        self, action: str, entity: str, *, after: object = None, reason: str | None = None, version: int | None = None
+    ) -> AuditEvent:
+        """Return the event of what an operator does on the server's own host, without a login."""
+        return AuditEvent(
+            event_id=self._random_bytes(16).hex(),
+            time=self._clock.now(),
+            environment=self._environment,
+            actor=None,
+            actor_name="operator",
+            session="",
+            channel=Channel.OPERATOR,
+            source="admin socket",
+            action=action,
+            entity=entity,
+            entity_version=version,
+            after=as_json(after),
+            reason=reason,
+        )
+
+    @asynccontextmanager
+    async def attempt(
+        self,
+        session: Session,
+        action: str,
+        entity: str,
+        record: Callable[[AuditEvent], Awaitable[None]],
+        *,
+        asked: object = None,
+        reason: str | None = None,
+    ) -> AsyncIterator[None]:
+        """Record an attempt that is refused inside the block, and let the refusal pass on.
+
+        A server that is away or at fault has refused nothing. `record` may fail with a StoreError, which is logged: what
+        was refused stays refused.
+        """
+        try:
+            yield
+        except SpireError as error:
+            if not isinstance(error, Unavailable) and error.coded != "INTERNAL":
+                event = self.event(session, action, entity, after=asked, reason=reason, outcome=error.coded)
+                try:
+                    await record(evolve(event, text=error.message))
+                except StoreError as problem:
+                    self._log.warn("a refused {action} is not recorded: {error}", action=action, error=str(problem))
+            raise
+
+
+def as_json(value: object) -> str | None:
+    """Return a value of ours as JSON text, cut where it is very long; None stays None."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(to_plain(value), ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + " ... cut"
+
+
+class AuditResponders(CommandLocator):
+    """Reading an audit log; `roles_now` answers the roles that an account has at this moment."""
+
+    def __init__(
+        self,
+        session: Session,
+        read: Callable[[AuditQuery], Awaitable[Page]],
+        roles_now: Callable[[int], frozenset[str]],
+    ) -> None:
+        super().__init__()
+        self._session = session
+        self._read = read
+        self._roles_now = roles_now
+
+    @QueryAudit.responder
+    async def query(self, query: AuditQuery) -> dict[str, Any]:
+        """Return a page that fits one answer."""
+        identity = self._session.identity
+        if not AUDIT_READERS & identity.roles & self._roles_now(identity.account_id):
+            raise Forbidden("Only an auditor or an administrator reads the audit log.", role="auditor")
+        try:
+            events, after = await self._read(query)
+        except StoreDown as error:
+            raise Unavailable("The audit log cannot be read now: the database is away.") from error
+        while len(events) > 1 and len(encode(events)) > PAGE_BYTES:
+            query = evolve(query, limit=len(events) // 2)
+            events, after = await self._read(query)
+        return {"events": events} if after is None else {"events": events, "next_before": after}
+
+
+async def audit_events(session: ClientSession, query: AuditQuery) -> Page:
+    """Return a page of a server's audit log, and the `before` of the next one. Raises Forbidden, Unavailable."""
+    answer = await session.call(QueryAudit, query=query)
+    return answer["events"], answer.get("next_before")
