@@ -18,7 +18,7 @@ from spire.client.deployment import find_deployment
 from spire.client.platform import Spire
 from spire.database.private import find_server
 from spire.operations.instance import Instance
-from spire.operations.servers import KINDS
+from spire.operations.servers import KINDS, SERVERS
 from spire.operations.settings import InstanceSettings
 from spire.values.environment import Environment
 
@@ -52,7 +52,7 @@ class SystemTestCase(TestCase):
 
     timeout = 600
     environment = Environment.REPLAY
-    servers: Sequence[str] = ("service-locator", "uid", "definitions", "market-data", "charting", "order-execution")
+    servers: Sequence[str] = tuple(kind.name for kind in SERVERS)
 
     async def setUp(self) -> None:
         """Set the instance up and start its servers."""
@@ -95,6 +95,15 @@ class SystemTestCase(TestCase):
         await client.open()
         return client
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of a command on this instance."""
+        return dict(os.environ) | {
+            "PYTHONPATH": str(CHECKOUT),
+            "SPIRE_HOME": str(self.instance.home),
+            "SPIRE_LOGIN": str(self._folder / "login.json"),
+        }
+
     async def spire(self, *words: str, status: int = 0) -> str:
         """Run the `spire` command as a user would, and return what it wrote to standard output."""
         out, err, code = await self.run_spire(*words)
@@ -103,11 +112,6 @@ class SystemTestCase(TestCase):
 
     async def run_spire(self, *words: str) -> tuple[str, str, int]:
         """Run the `spire` command and return its output, its errors and its exit status."""
-        environ = os.environ | {
-            "PYTHONPATH": str(CHECKOUT),
-            "SPIRE_HOME": str(self.instance.home),
-            "SPIRE_LOGIN": str(self._folder / "login.json"),
-        }
         arguments = ["-m", "spire", *words]
-        out, err, code = await getProcessOutputAndValue(sys.executable, arguments, environ, str(self._folder))
+        out, err, code = await getProcessOutputAndValue(sys.executable, arguments, self.environ, str(self._folder))
         return out.decode(), err.decode(), code

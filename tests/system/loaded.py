@@ -87,7 +87,7 @@ class LoadedTestCase(SystemTestCase):
     async def follow_market(self) -> None:
         """Follow trades and quotes, losing nothing, and candles."""
         self.live: dict[RecordType, Counted] = defaultdict(Counted)
-        await self.markets.ready("market_data_service")
+        await self.markets.ready(self.markets.deployment.market_data_service)
         for record_type in (RecordType.TRADE, RecordType.BBO):
             self.markets.market_data.subscribe(record_type, self.number, self.live[record_type])
             await self.live[record_type].began

@@ -22,7 +22,9 @@ from tests.system.load import Ledger, pause, persist, until
 from tests.system.shared import SharedInstanceTestCase
 from tests.system.stored import Stored, facts_of
 
-STORING = ("service-locator", "uid", "definitions", "market-data", "order-execution")
+STORING = (
+    "service-locator", "uid", "definitions", "administration", "market-data", "compliance", "order-execution", "risk",
+)  # fmt: skip
 FEED_SERVICE = "market_data_feed_service"
 SLACK = 65_536
 """By how much a journal must exceed the log before the test bounds the size of files."""
@@ -82,7 +84,7 @@ class FullDiskTests(SharedInstanceTestCase):
         with self.full("market-data"):
             refused = await self.refused(session.call(PublishBatch, **self.batch(number, first)), Refused)
             self.assertEqual(refused.coded, "JOURNAL_FULL")
-            await reader.ready("market_data_service")
+            await reader.ready(reader.deployment.market_data_service)
             await self.check_trades(reader, first - 1)
             self.assertTrue(session.is_ready)
         answer = await self.persist_batch(feed, number, first)
@@ -91,7 +93,7 @@ class FullDiskTests(SharedInstanceTestCase):
         self.restarts.add("market-data")
         await self.in_thread(self.instance.kill, "market-data")
         await self.in_thread(self.instance.start, ["market-data"])
-        await reader.ready("market_data_service", 30.0)
+        await reader.ready(reader.deployment.market_data_service, 30.0)
         await self.check_trades(reader, first + BATCH - 1)
 
     async def test_orders_are_refused_until_there_is_room_and_none_is_lost(self) -> None:

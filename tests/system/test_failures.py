@@ -15,23 +15,23 @@ from spire.series.query import Query
 from spire.uid.client import MARK
 from spire.values.orders import ExecType, OrderType, Side, Status, TimeInForce
 from spire.wire.errors import Refused
+from tests.system.case import SystemTestCase
 from tests.system.load import FAR, LOT, Ledger, persist, until
 from tests.system.loaded import DAY, FEED, SYMBOL, TICKER, Counted, LoadedTestCase
 from tests.system.stored import facts_of, repeated
 
-SERVERS = ("service-locator", "uid", "definitions", "market-data", "charting", "order-execution")
-KILLED = (*SERVERS, FEED, "database")
+KILLED = (*SystemTestCase.servers, FEED, "database")
 RECOVERY_SECONDS = 10.0
 AT_ONCE_SECONDS = 2.0
 LONGEST_SECONDS = 30.0
 """How long a recovery is measured before the test gives up."""
-HONEST_REFUSALS = {"STORE_DOWN", "NOT_ROUTED", "QUOTE_STALE", "QUOTE_MISSING", "QUOTE_CROSSED", "SHORT_REQUIRED"}
+HONEST_REFUSALS = {
+    "STORE_DOWN", "NOT_ROUTED", "QUOTE_STALE", "QUOTE_MISSING", "QUOTE_CROSSED", "SHORT_REQUIRED", "RISK_UNSUPERVISED",
+}  # fmt: skip
 
 
 class FailuresTests(LoadedTestCase):
-    """One run, one load, eight kills, and a database that stays away."""
-
-    servers = SERVERS
+    """One run, one load, twelve kills, and a database that stays away."""
 
     async def test_whatever_is_killed_nothing_acknowledged_is_lost_or_doubled(self) -> None:
         """Clients come back within 10 s, cancels and fills go on without a database, and all books agree at the end."""

@@ -60,7 +60,9 @@ class Collector(StreamListener[Records]):
 class RecordedDayTests(SystemTestCase):
     """The whole of a day, as fast as possible."""
 
-    servers = ("service-locator", "uid", "definitions", "market-data", "charting")
+    servers = (
+        "service-locator", "uid", "definitions", "administration", "market-data", "market-data-relay", "charting",
+    )  # fmt: skip
 
     async def test_a_recorded_day_comes_out_whole(self) -> None:
         """Every trade once, no hole in a sequence, live equals history, bars close where they should, candles agree."""
@@ -90,7 +92,7 @@ class RecordedDayTests(SystemTestCase):
     async def subscribe(self, client: Spire, numbers: dict[str, int]) -> dict[tuple[RecordType, int], Collector]:
         """Follow everything from the start, losing nothing."""
         live: dict[tuple[RecordType, int], Collector] = defaultdict(Collector)
-        await client.ready("market_data_service")
+        await client.ready(client.deployment.market_data_service)
         for number in numbers.values():
             for record_type in (RecordType.TRADE, RecordType.BBO):
                 client.market_data.subscribe(record_type, number, live[record_type, number])

@@ -5,21 +5,22 @@ import random
 from datetime import date
 from typing import Any
 
+from attrs import evolve
+
 from spire.accounting.portfolio import Portfolio
 from spire.client.platform import Spire
 from spire.client.positions import ActivityLedger
 from spire.execution.values import OrderRequest, OrderScope, OrderView
-from spire.feeds.replay import ReplayFeed, replay_terms
-from spire.feeds.replay_source import load_day
 from spire.marketdata.values import RecordType, topic_of
 from spire.series.query import LimitFrom, Query
-from spire.values.amounts import Price, Quantity, whole
+from spire.values.amounts import Money, Price, Quantity, whole
 from spire.values.orders import ExecType, OrderType, Side, Status, TimeInForce, TradingSession
 from spire.values.time import Timestamp, at_local
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Refused, SpireError, Unsupported
 from tests.system import tape
 from tests.system.case import SystemTestCase
 from tests.system.fill_rule import FillRule
+from tests.system.stepped import Stepped, open_replay
 from tests.system.waiting import until
 
 FIRST_DAY = date(2013, 10, 8)
@@ -59,10 +60,6 @@ class TradingTests(SystemTestCase):
 
     # The market
 
-    def configure(self) -> None:
-        """Give the account the buying power for everything that is displayed."""
-        self.instance.configure("order-execution", "order_execution", buying_power="100000000")
-
     async def open_market(self) -> None:
         """Begin one feed session of 8 October and leave it; then step through 7 October in a second one."""
         self.tape = await self.in_thread(tape.open_tape, self._folder)
@@ -75,7 +72,7 @@ class TradingTests(SystemTestCase):
         await first.step(3_000)
         await first.stop()
         await earlier.close()
-        await self.trader.ready("market_data_service")
+        await self.trader.ready(self.trader.deployment.market_data_service)
         self.before = (await self.trader.market_data.snapshot(self.bac)).bbo_through
         self.assertGreater(self.before, 0)
         self.feed = await self.replay(await self.client("replay_feed"), DAY)
@@ -84,22 +81,8 @@ class TradingTests(SystemTestCase):
         self.rule = FillRule()
         await self.trader.ready("order_execution_service")
         self.account = await self.trader.orders.trading_account("demo_trader")
+        await self.raise_limits()
         self.probes: set[int] = set()
-
-    async def replay(self, client: Spire, day: date) -> "Stepped":
-        """Open a paused replay of BAC."""
-        definitions = await client.definitions_ready()
-        recorded = await load_day(self.tape.ticks, definitions, self.in_thread, trade_date=day, symbols=("BAC",))
-        feed = ReplayFeed(
-            await client.ready("market_data_feed_service"),
-            recorded.timeline,
-            replay_terms(recorded, client.deployment.environment),
-            clock=client.clock,
-            tasks=client.tasks,
-            is_paused=True,
-        )
-        await feed.start()
-        return Stepped(feed)
 
     async def advance(self, *, to: Timestamp | None = None, records: int = 0) -> None:
         """Send more of the day, show the rule the same quotes, and wait until Order Execution has seen the last one."""
@@ -120,6 +103,22 @@ class TradingTests(SystemTestCase):
         )
         self.probes.add(view.order_id)
         return view.submission.decision.quote_sequence == self.before + self.shown
+
+    async def raise_limits(self) -> None:
+        """Give the account the buying power for everything that is displayed, and let it lose."""
+        administrator = await self.client("administrator")
+        await administrator.ready("administration_service")
+        number = self.account.trading_account_id
+        standing = await administrator.administration.standing(number)
+        assert standing.limits is not None
+        terms = evolve(standing.limits.terms, buying_power=Money(whole(100_000_000)), net_loss=Money(whole(10_000_000)))
+        await administrator.administration.set_limits(
+            number, terms, expected_version=standing.limits.version, reason="the test trades all that is displayed"
+        )
+
+    async def replay(self, client: Spire, day: date) -> Stepped:
+        """Open a paused replay of BAC."""
+        return await open_replay(client, self.tape.ticks, day, self.in_thread, symbols=("BAC",))
 
     # Orders
 
@@ -375,31 +374,6 @@ class Known:
     def __init__(self, name: str, *, is_buy: bool) -> None:
         self.name = name
         self.is_buy = is_buy
-
-
-class Stepped:
-    """A paused replay that is moved by hand."""
-
-    def __init__(self, feed: ReplayFeed) -> None:
-        self._feed = feed
-
-    async def step(self, records: int) -> None:
-        """Send so many records, and wait until they are accepted."""
-        await self._feed.step(records)
-
-    async def run_to(self, moment: Timestamp) -> None:
-        """Send everything up to a market time, and wait until it is accepted."""
-        self._feed.run_until(moment)
-
-        async def is_there() -> bool:
-            progress = self._feed.progress
-            return progress.is_paused and progress.accepted == progress.sent
-
-        await until(is_there, seconds=60)
-
-    async def stop(self) -> None:
-        """Leave the session unfinished."""
-        await self._feed.stop()
 
 
 def held(rule: FillRule, buys: dict[str, bool]) -> int:
