@@ -62,10 +62,13 @@ class SystemTestCase(TestCase):
         self.instance = Instance(self._folder / "var")
         self._clients: list[Spire] = []
         self.addCleanup(lambda: Deferred.fromCoroutine(self._clean()))
-        settings = InstanceSettings(environment=self.environment, port_offset=free_port_offset())
-        await self.in_thread(self.instance.set_up, settings)
+        await self.in_thread(self.instance.set_up, self.settings())
         self.configure()
         await self.in_thread(self.instance.start, list(self.servers))
+
+    def settings(self) -> InstanceSettings:
+        """Return what the instance is set up with."""
+        return InstanceSettings(environment=self.environment, port_offset=free_port_offset())
 
     def configure(self) -> None:
         """Change configuration files before the first start."""

@@ -150,7 +150,7 @@ class ControlsTests(DeskTestCase):
     # Rules
 
     async def check_rules(self) -> None:
-        """A rule on the group and one on an account refuse what they should, a passive one reports, the manager sees all."""
+        """Check that a rule on the group and one on an account refuse, that a passive one reports, that the manager sees it."""
         seen: dict[int, Violations] = {}
         for person in (self.tom, self.ann):
             seen[person.trading_account_id] = Violations()
@@ -309,7 +309,7 @@ class ControlsTests(DeskTestCase):
     # Restarts
 
     async def check_restarts(self) -> None:
-        """A DISABLED account is still DISABLED after Risk is killed, and after everything is restarted on the same date."""
+        """Check that DISABLED stays DISABLED after Risk was killed, and after a restart of everything on the same date."""
         await self.in_thread(self.instance.kill, "risk")
         await self.in_thread(self.instance.start, ["risk"])
         await self.tom.client.ready("risk_service", 30.0)
@@ -357,7 +357,7 @@ class ControlsTests(DeskTestCase):
     # The kill switch
 
     async def check_halt(self) -> None:
-        """A halt of the firm stops new orders within a second, lets cancels pass, survives a restart; another releases it."""
+        """Check that a firm-wide halt stops new orders at once, lets cancels pass, survives a kill; another one releases it."""
         bid, _ = await self.quote()
         far = bid // CENT * CENT - 50 * CENT
         resting = [await self.ann.submit(Side.BUY, 100, limit=far) for _ in range(2)]
@@ -401,7 +401,7 @@ class ControlsTests(DeskTestCase):
     # The next day
 
     async def check_next_day(self) -> None:
-        """The flat account starts ACTIVE with nothing lost, the other from its marks; a second opening changes nothing."""
+        """Check that the flat account starts ACTIVE with nothing lost, the other from its marks, and that once is enough."""
         following = (datetime.date.fromisoformat(self.today) + datetime.timedelta(days=1)).isoformat()
         await self.refused(
             self.tom.client.risk.release(self.tom.trading_account_id, "me", new_baseline=True), Forbidden
