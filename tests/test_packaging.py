@@ -19,9 +19,13 @@ PLUGINS = {
     "spire-service-locator",
     "spire-uid",
     "spire-definitions",
+    "spire-administration",
     "spire-market-data",
+    "spire-market-data-relay",
     "spire-charting",
+    "spire-compliance",
     "spire-order-execution",
+    "spire-risk",
     "spire-simulation-feed",
     "spire-replay-feed",
 }

@@ -29,7 +29,7 @@ class Deployment:
 
     environment: Environment
     locator: LocatorAddresses
-    market_data_service: str = "market_data_service"
+    market_data_service: str = "market_data_relay_service"
 
 
 class NoDeployment(LookupError):  # noqa: N818 - it says what was looked for

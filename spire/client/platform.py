@@ -45,6 +45,7 @@ class Spire:
             await spire.definitions_ready()
 
     `on_slow` is called with a session that is awaited for more than a second: a person may be told why nothing happens.
+    `connect_seconds` is how long a service is waited for where the call does not say.
     Prices and quantities are integers scaled by 10**6, times are nanoseconds since 1970 UTC (`spire.values`).
     """
 
@@ -72,6 +73,7 @@ class Spire:
             metrics=self.metrics,
             random_bytes=random_bytes,
         )
+        self.connect_seconds = CONNECT_SECONDS
         self.on_slow: Callable[[ClientSession], None] = lambda _: None
         self._sessions: dict[str, ClientSession] = {}
         self._definitions: DefinitionsClient | None = None
@@ -102,8 +104,8 @@ class Spire:
             connector=TlsConnector(str(deployment.locator.authority.path)),
         )
 
-    async def open(self, timeout_seconds: float = CONNECT_SECONDS) -> None:
-        """Log in at the Service Locator. Raises CredentialsRefused, or Unavailable after `timeout_seconds`."""
+    async def open(self, timeout_seconds: float | None = None) -> None:
+        """Log in at the Service Locator. Raises CredentialsRefused, or Unavailable after the time."""
         self.link.start()
         await self._awaited(self.link.session, timeout_seconds)
 
@@ -166,7 +168,7 @@ class Spire:
             self._definitions = DefinitionsClient(self.session("definitions_service"))
         return self._definitions
 
-    async def definitions_ready(self, timeout_seconds: float = CONNECT_SECONDS) -> DefinitionsClient:
+    async def definitions_ready(self, timeout_seconds: float | None = None) -> DefinitionsClient:
         """Return the reference data once it is here."""
         definitions = self.definitions
         await self.ready("definitions_service", timeout_seconds)
@@ -219,16 +221,17 @@ class Spire:
         """Return an order once its fate is known: it has ended, or it rests in the market, or the time is over."""
         return await settled(self.orders, order, clock=self.clock, timeout_seconds=timeout_seconds)
 
-    async def ready(self, service: str, timeout_seconds: float = CONNECT_SECONDS) -> ClientSession:
+    async def ready(self, service: str, timeout_seconds: float | None = None) -> ClientSession:
         """Return the session with a service once it is ready. Raises Unavailable after the time, or the refusal."""
         session = self.session(service)
         await self._awaited(session, timeout_seconds)
         return session
 
-    async def _awaited(self, session: ClientSession, timeout_seconds: float) -> None:
+    async def _awaited(self, session: ClientSession, timeout_seconds: float | None) -> None:
+        seconds = self.connect_seconds if timeout_seconds is None else timeout_seconds
         slow = self.clock.later(SLOW_SECONDS, lambda: self.on_slow(session))
         try:
-            await session.when_ready(timeout_seconds)
+            await session.when_ready(seconds)
         finally:
             if slow.active():
                 slow.cancel()

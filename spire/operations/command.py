@@ -1,54 +1,18 @@
 """The `spire` command: what people type."""
 
 import os
-import sys
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from spire.operations.commands import market, orders, replay, session
+from spire.operations.commands.ending import JSON, Command
 from spire.operations.commands.output import Output
-from spire.operations.commands.shell import CLOSED_PIPE, FAILED, INTERRUPTED, Shell, leave_pipe
-from spire.wire.errors import SpireError
+from spire.operations.commands.shell import Shell
 
-JSON: Final = "--json"
 DISTRIBUTION: Final = "spire-platform"
-
-
-class Command(click.Group):
-    """A group whose `--json` may stand anywhere, and whose every end is an exit status without a traceback."""
-
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,  # noqa: ARG002 (click's interface)
-        **extra: Any,
-    ) -> Any:
-        """Run the command and exit: 0 done, 1 refused, 2 misused, 130 interrupted."""
-        words = list(sys.argv[1:] if args is None else args)
-        as_json = JSON in words
-        if as_json:
-            words = [JSON, *(word for word in words if word != JSON)]
-        output = Output(as_json=as_json)
-        try:
-            status = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
-        except click.ClickException as error:
-            output.misuse(error)
-            status = error.exit_code
-        except SpireError as error:
-            output.error(error)
-            status = FAILED
-        except (click.Abort, KeyboardInterrupt):
-            status = INTERRUPTED
-        except BrokenPipeError:
-            leave_pipe()
-            status = CLOSED_PIPE
-        sys.exit(status)
 
 
 def show_version(context: click.Context, option: click.Parameter, is_asked: bool) -> None:  # noqa: ARG001 (click's)

@@ -26,7 +26,16 @@ from spire.operations.processes import (
     ProcessState,
     ServerProcess,
 )
-from spire.operations.servers import DATABASE_USER, FEEDS, KINDS, SERVERS, kind_of
+from spire.operations.servers import (
+    DATABASE_USER,
+    KINDS,
+    OPERATIONS_ACCOUNT,
+    PROCESSES,
+    RELAYS,
+    SERVERS,
+    ServerKind,
+    kind_of,
+)
 from spire.operations.settings import InstanceSettings, read_settings, write_settings
 from spire.operations.templates import render
 from spire.service.paths import private_directory
@@ -36,6 +45,7 @@ from spire.values.time import Timestamp
 from spire.wire.certificates import Certificate, make_authority, make_server_certificate
 
 PREPARE_SECONDS = 300.0
+OPEN_DAY_SECONDS = 180.0
 DATABASE = "database"
 
 
@@ -53,7 +63,7 @@ class Instance:
 
     def __init__(self, home: Path) -> None:
         self.layout = Layout(home.absolute())
-        self._processes = {name: ServerProcess(self.layout, kind) for name, kind in KINDS.items()}
+        self._processes = {name: ServerProcess(self.layout, kind) for name, kind in PROCESSES.items()}
         self.database = PrivateMariaDB(self.layout.database, self.layout.database_sockets)
 
     @property
@@ -71,7 +81,11 @@ class Instance:
     @property
     def names(self) -> tuple[str, ...]:
         """The processes of this instance in start order: its servers, then its feeds."""
-        return tuple(kind.name for kind in SERVERS) + self.settings.feeds
+        settings = self.settings
+        spare = {kind.name for kind in RELAYS[settings.relays :]}
+        return tuple(
+            name for name, kind in PROCESSES.items() if name not in spare and (kind.ports or name in settings.feeds)
+        )
 
     def process(self, name: str) -> ServerProcess:
         """Return one process; ValueError for an unknown name."""
@@ -99,7 +113,7 @@ class Instance:
         finally:
             if not was_running:
                 self.database.stop()
-        self._make_configuration("client", settings)  # the last: it says that the rest is done
+        self._make_client(settings)  # the last: it says that the rest is done
         return made
 
     def make_files(self, settings: InstanceSettings | None = None) -> list[NewPassword]:
@@ -109,8 +123,8 @@ class Instance:
         self._make_directories()
         made = self._make_secrets(settings)
         self._make_certificates(settings)
-        for name in KINDS:
-            self._make_configuration(name, settings)
+        for name in (*self.names, *KINDS):
+            self._make_configuration(kind_of(name), settings)
         return made
 
     def _agree(self, settings: InstanceSettings | None) -> InstanceSettings:
@@ -136,7 +150,8 @@ class Instance:
 
     def _make_secrets(self, settings: InstanceSettings) -> list[NewPassword]:
         people = (settings.administrator, settings.trader, settings.market_data_account)
-        services = [name for name in SERVICE_ACCOUNTS if name in {kind.account for kind in KINDS.values()}]
+        wanted = {OPERATIONS_ACCOUNT, *(kind.account for kind in KINDS.values())}
+        services = [name for name in SERVICE_ACCOUNTS if name in wanted]
         made = []
         for name in (*people, *services, DATABASE):
             file = self.layout.secret(name)
@@ -161,10 +176,25 @@ class Instance:
             if not file.exists():
                 _write_certificate(file, make_server_certificate(authority, kind.services, (settings.host,), now))
 
-    def _make_configuration(self, name: str, settings: InstanceSettings) -> None:
-        file = self.layout.configuration(name)
+    def _make_configuration(self, kind: ServerKind, settings: InstanceSettings) -> None:
+        file = self.layout.configuration(kind.name)
         if file.exists():
             return
+        ports = {f"{service}_port": str(settings.port_offset + port) for service, port in kind.ports.items()}
+        text = render(kind.template, self._values(settings) | ports)
+        if kind.of is not None:
+            document = tomlkit.parse(text)
+            run = document.setdefault("run", tomlkit.table())
+            run["name"], run["log_file"] = kind.name, f"../logs/{kind.name}.log"
+            text = tomlkit.dumps(document)
+        file.write_text(text, encoding="utf-8")
+
+    def _make_client(self, settings: InstanceSettings) -> None:
+        file = self.layout.configuration("client")
+        if not file.exists():
+            file.write_text(render("client", self._values(settings)), encoding="utf-8")
+
+    def _values(self, settings: InstanceSettings) -> dict[str, str]:
         values = {
             "environment": settings.environment.name,
             "host": settings.host,
@@ -172,27 +202,44 @@ class Instance:
             "currency": settings.currency,
             "database": self._database_address,
         }
-        values |= {f"{service}_port": str(settings.port(service)) for kind in SERVERS for service in kind.services}
-        file.write_text(render(name, values), encoding="utf-8")
+        return values | {
+            f"{service}_port": str(settings.port(service)) for kind in SERVERS for service in kind.services
+        }
 
     @property
     def _database_address(self) -> str:
         return self.database.address
 
     def _prepare(self) -> None:
-        command = [sys.executable, "-m", "spire.operations.prepare", str(self.home), self._database_address]
-        path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        done = subprocess.run(
-            command,
-            env=os.environ | {"PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            timeout=PREPARE_SECONDS,
-            check=False,
-        )
+        done = self._run("spire.operations.prepare", str(self.home), self._database_address, seconds=PREPARE_SECONDS)
         if done.returncode != 0:
             words = (done.stderr or done.stdout).strip().splitlines()
             raise OperationError(f"the database could not be prepared: {words[-1] if words else 'no reason given'}")
+
+    def open_day(self, date: str | None = None, *, as_json: bool = False) -> str:
+        """Open the business day (`spire.operations.day`; of an ISO date, else the firm's today); return what it tells.
+
+        May be repeated. Its servers must run. OperationError says why it could not.
+        """
+        words = ["--home", str(self.home), *(["--json"] if as_json else []), *(["--date", date] if date else [])]
+        done = self._run("spire.operations.day", *words, seconds=OPEN_DAY_SECONDS)
+        if done.returncode != 0:
+            raise OperationError(f"the business day could not be opened: {done.stderr.strip()}")
+        return done.stdout + done.stderr
+
+    def _run(self, module: str, *words: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+        path = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        try:
+            return subprocess.run(
+                [sys.executable, "-m", module, *words],
+                env=os.environ | {"PYTHONPATH": path},
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise OperationError(f"{module} did not end within {seconds:.0f} s") from error
 
     def configure(self, name: str, section: str, **values: object) -> None:
         """Set keys of one section of a process's configuration (None takes one away), for its next start."""
@@ -219,7 +266,7 @@ class Instance:
         """Stop in reverse order, the database last unless names are given; return who had to be killed."""
         killed = [
             name
-            for name in reversed(self.ordered(names, with_all_feeds=True))
+            for name in reversed(self.ordered(names, with_spare=True))
             if not self.process(name).stop(timeout_seconds)
         ]
         if names is None:
@@ -259,12 +306,15 @@ class Instance:
             return ProcessState(name=DATABASE, condition=condition)
         return self.process(name).state()
 
-    def ordered(self, names: Sequence[str] | None, *, with_all_feeds: bool = False) -> list[str]:
-        """Return these processes, or all of this instance, in start order; ValueError for an unknown name."""
+    def ordered(self, names: Sequence[str] | None, *, with_spare: bool = False) -> list[str]:
+        """Return these processes, or all of this instance, in start order; ValueError for an unknown name.
+
+        `with_spare` takes in feeds and relays that were not set up: somebody may have started them.
+        """
         if names is None:
-            names = [*self.names, *(kind.name for kind in FEEDS if with_all_feeds)]
+            names = list(PROCESSES) if with_spare else self.names
         wanted = {kind_of(name).name for name in names}
-        return [name for name in KINDS if name in wanted]
+        return [name for name in PROCESSES if name in wanted]
 
 
 def _differences(known: InstanceSettings, wanted: InstanceSettings) -> list[str]:

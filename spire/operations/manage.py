@@ -14,7 +14,7 @@ from spire.database.private import PrivateServerError
 from spire.operations.instance import DATABASE, Instance, NewPassword
 from spire.operations.layout import CHECKOUT, Layout, default_home
 from spire.operations.processes import READY_SECONDS, STOP_SECONDS, OperationError, ProcessState
-from spire.operations.servers import FEEDS
+from spire.operations.servers import FEEDS, MOST_RELAYS, kind_of
 from spire.operations.settings import InstanceSettings
 from spire.service.configuration import ConfigurationError
 from spire.values.environment import Environment
@@ -90,6 +90,7 @@ def _settings(
     port_offset: int | None = None,
     host: str | None = None,
     feeds: tuple[str, ...] = (),
+    relays: int | None = None,
 ) -> InstanceSettings:
     known = instance.settings if instance.layout.settings.exists() else InstanceSettings()
     return InstanceSettings(
@@ -97,6 +98,7 @@ def _settings(
         host=known.host if host is None else host,
         port_offset=known.port_offset if port_offset is None else port_offset,
         feeds=feeds or known.feeds,
+        relays=known.relays if relays is None else relays,
         administrator=known.administrator,
         trader=known.trader,
         market_data_account=known.market_data_account,
@@ -120,15 +122,22 @@ def _settings(
     type=click.Choice([kind.name for kind in FEEDS]),
     help="A feed that starts with the servers; may be given several times.",
 )
+@click.option("--relays", type=click.IntRange(1, MOST_RELAYS), help="How many market data relays (1 unless given).")
 @click.pass_obj
 @_reporting
 def setup(
-    target: _Target, environment: str | None, port_offset: int | None, host: str | None, feeds: tuple[str, ...]
+    target: _Target,
+    environment: str | None,
+    port_offset: int | None,
+    host: str | None,
+    feeds: tuple[str, ...],
+    relays: int | None,
 ) -> None:
     """Make what is missing: configuration, certificates, secrets, database, tables, first accounts."""
-    _set_up(
-        target, _settings(target.instance, environment=environment, port_offset=port_offset, host=host, feeds=feeds)
+    settings = _settings(
+        target.instance, environment=environment, port_offset=port_offset, host=host, feeds=feeds, relays=relays
     )
+    _set_up(target, settings)
     click.echo(f"{target.instance.home} is set up")
 
 
@@ -141,7 +150,7 @@ def quickstart(target: _Target, port_offset: int | None) -> None:
     instance = target.instance
     click.echo("setting up")
     _set_up(target, _settings(instance, port_offset=port_offset, feeds=("simulation-feed",)))
-    _start(target, None, READY_SECONDS)
+    _start_all(target, READY_SECONDS)
     settings = instance.settings
     password_file = instance.layout.secret(settings.trader)
     is_usual = instance.home == Layout(CHECKOUT / "var").home
@@ -149,7 +158,27 @@ def quickstart(target: _Target, port_offset: int | None) -> None:
     click.echo("\n" + NEXT_STEPS.format(export=export, trader=settings.trader, password_file=password_file))
 
 
-def _start(target: _Target, names: list[str] | None, timeout_seconds: float) -> None:
+def _start_all(target: _Target, timeout_seconds: float, *, opens_day: bool = True) -> None:
+    """Start all servers, open the business day, then the feeds.
+
+    Between the two, because a day begins with the marks that the last one left: the first quote of the new day finds
+    every trading account opened. A day that could not be opened is told at the end, and keeps nothing from starting.
+    """
+    instance, failure = target.instance, None
+    names = instance.ordered(None)
+    feeds = [name for name in names if not kind_of(name).ports]
+    _start(target, [name for name in names if name not in feeds], timeout_seconds)
+    if opens_day:
+        try:
+            click.echo(instance.open_day(), nl=False)
+        except OperationError as error:
+            failure = error
+    _start(target, feeds, timeout_seconds)
+    if failure is not None:
+        raise OperationError(f"{failure}\nall else runs; open it with bin/reset_risk_states.py")
+
+
+def _start(target: _Target, names: list[str], timeout_seconds: float) -> None:
     instance = target.instance
     instance.start_database()
     for name in instance.ordered(names):
@@ -162,11 +191,19 @@ def _start(target: _Target, names: list[str] | None, timeout_seconds: float) -> 
 @main.command()
 @NAMES
 @click.option("--timeout", "timeout_seconds", type=float, default=READY_SECONDS, help="Seconds for each to be ready.")
+@click.option("--no-reset", is_flag=True, help="Do not open the business day (bin/reset_risk_states.py does).")
 @click.pass_obj
 @_reporting
-def start(target: _Target, names: tuple[str, ...], timeout_seconds: float) -> None:
-    """Start all, or these, in order; each must be ready before the next."""
-    _start(target, target.names(names), timeout_seconds)
+def start(target: _Target, names: tuple[str, ...], timeout_seconds: float, no_reset: bool) -> None:
+    """Start all, or these, in order; each must be ready before the next.
+
+    With all, the business day is opened once the servers are ready and before the feeds start.
+    """
+    named = target.names(names)
+    if named is None:
+        _start_all(target, timeout_seconds, opens_day=not no_reset)
+    else:
+        _start(target, named, timeout_seconds)
 
 
 @main.command()
@@ -218,7 +255,7 @@ def check(target: _Target, names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _line(state: ProcessState) -> str:
-    parts = [f"{state.name:<16} {state.condition:<9}"]
+    parts = [f"{state.name:<19} {state.condition:<9}"]
     if state.pid is not None:
         parts.append(f"process {state.pid}")
     if state.uptime_seconds is not None:

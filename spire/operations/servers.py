@@ -1,9 +1,17 @@
 """What an instance is made of: its servers and feeds in start order, with their ports, accounts and tables."""
 
-from attrs import frozen
+from typing import Final
+
+from attrs import evolve, frozen
 
 # Not the name of the operating-system user that owns a private database: that one is its administrator.
 DATABASE_USER = "spire_servers"
+OPERATIONS_ACCOUNT: Final = "operations_service"
+"""The account of what operators run on an instance: it opens the business day, and serves nothing."""
+
+RELAY: Final = "market-data-relay"
+MOST_RELAYS: Final = 4
+"""How many relays may stand in one instance: they share service name, account and certificate."""
 
 
 @frozen(kw_only=True)
@@ -12,7 +20,8 @@ class ServerKind:
 
     `name` names its configuration, log and readiness file; `tap` is its name in twistd, `module` what that loads; `ports` are those of a port offset of 0, by service name.
     `package` holds the migrations of the tables that begin with `tables`, if it has any; what `account` may do stands in
-    `spire.locator.bootstrap`.
+    `spire.locator.bootstrap`. A further process of the same kind has a name and ports of its own, and names in `of` the
+    one whose template its configuration is made from.
     """
 
     name: str
@@ -22,6 +31,12 @@ class ServerKind:
     ports: dict[str, int]
     package: str | None = None
     tables: str | None = None
+    of: str | None = None
+
+    @property
+    def template(self) -> str:
+        """The name of its template in `etc/`."""
+        return self.name if self.of is None else self.of
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -136,10 +151,32 @@ FEEDS = (
 )
 
 KINDS = {kind.name: kind for kind in (*SERVERS, *FEEDS)}
+"""Each kind once, by the name of its first process."""
+
+
+def _relays(first: ServerKind) -> tuple[ServerKind, ...]:
+    """Return all relays that an instance may have, the first one included."""
+    further = (
+        evolve(
+            first,
+            name=f"{first.name}-{number}",
+            ports={service: port + number - 1 for service, port in first.ports.items()},
+            of=first.name,
+        )
+        for number in range(2, MOST_RELAYS + 1)
+    )
+    return (first, *further)
+
+
+RELAYS = _relays(KINDS[RELAY])
+PROCESSES = {
+    process.name: process for kind in KINDS.values() for process in (RELAYS if kind.name == RELAY else (kind,))
+}
+"""Every process that an instance may have, by name, in start order."""
 
 
 def kind_of(name: str) -> ServerKind:
-    """Return the kind called `name`; ValueError lists those there are."""
-    if name not in KINDS:
-        raise ValueError(f"no server {name}: there are {', '.join(KINDS)}")
-    return KINDS[name]
+    """Return the process called `name`; ValueError lists those there are."""
+    if name not in PROCESSES:
+        raise ValueError(f"no server {name}: there are {', '.join(PROCESSES)}")
+    return PROCESSES[name]

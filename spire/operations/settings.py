@@ -5,7 +5,7 @@ from pathlib import Path
 import tomlkit
 from attrs import asdict, field, frozen
 
-from spire.operations.servers import FEEDS, KINDS
+from spire.operations.servers import FEEDS, KINDS, MOST_RELAYS
 from spire.service.configuration import load, parse, setting
 from spire.service.paths import private_directory
 from spire.values.environment import Environment
@@ -23,18 +23,26 @@ def _offset(number: object) -> int:
     return number
 
 
+def _relays(number: object) -> int:
+    if type(number) is not int or not 1 <= number <= MOST_RELAYS:
+        raise ValueError(f"must be an integer from 1 to {MOST_RELAYS}, is {number!r}")
+    return number
+
+
 @frozen(kw_only=True)
 class InstanceSettings:
     """An instance: its environment, where it listens, its feeds, and its first people.
 
     `port_offset` is added to every port, so that instances live side by side. `host` is the address that servers bind
-    and advertise. `feeds` start after the servers and stop before them.
+    and advertise. `feeds` start after the servers and stop before them. Of `relays` market data relays each has a port of
+    its own.
     """
 
     environment: Environment = Environment.DEMO
     host: str = "127.0.0.1"
     port_offset: int = setting(parse=_offset, default=0)
     feeds: tuple[str, ...] = setting(parse=_names, factory=tuple)
+    relays: int = setting(parse=_relays, default=1)
     administrator: str = "administrator"
     trader: str = "demo_trader"
     market_data_account: str = "demo_market_data"
@@ -42,7 +50,7 @@ class InstanceSettings:
     schema: str = field(default="spire")
 
     def port(self, service: str) -> int:
-        """Return the port of a service in this instance."""
+        """Return the port of a service in this instance, of its first process."""
         return self.port_offset + next(kind.ports[service] for kind in KINDS.values() if service in kind.ports)
 
 

@@ -31,7 +31,7 @@ class DeploymentTests(SynchronousTestCase):
         self.assertEqual(found.environment, Environment.DEMO)
         self.assertEqual(found.locator.addresses, ("127.0.0.1:20000", "127.0.0.1:20001"))
         self.assertEqual(found.locator.authority.path.resolve(), (self.home / "authority.pem").resolve())
-        self.assertEqual(found.market_data_service, "market_data_service")
+        self.assertEqual(found.market_data_service, "market_data_relay_service")
 
     def test_spire_home_names_the_instance_and_else_it_is_var(self) -> None:
         """An empty variable is none."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import tempfile
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from spire.operations.instance import DATABASE, Instance, NewPassword
 from spire.operations.layout import Layout
 from spire.operations.manage import main
 from spire.operations.processes import Condition, OperationError, ServerProcess
-from spire.operations.servers import FEEDS, KINDS, SERVERS, kind_of
+from spire.operations.servers import FEEDS, KINDS, OPERATIONS_ACCOUNT, PROCESSES, SERVERS, kind_of
 from spire.operations.settings import InstanceSettings, write_settings
 from spire.service.configuration import ConfigurationError
 from spire.values.environment import Environment
@@ -34,14 +35,37 @@ class ServersTests(SynchronousTestCase):
     """The table of processes agrees with itself and with the Locator's."""
 
     def test_no_two_services_share_a_port(self) -> None:
-        """All of an instance run on one machine."""
-        ports = [port for kind in KINDS.values() for port in kind.ports.values()]
+        """All of an instance run on one machine, further relays too."""
+        ports = [port for kind in PROCESSES.values() for port in kind.ports.values()]
         self.assertEqual(len(ports), len(set(ports)))
 
     def test_every_server_may_register_what_it_serves(self) -> None:
         """Its account holds the capability for exactly its services."""
         wanted = {kind.account: set(kind.services) for kind in SERVERS if kind.account is not None}
         self.assertEqual(wanted, {account: set(SERVICE_ACCOUNTS[account].registers) for account in wanted})
+
+    def test_servers_start_before_those_that_need_them(self) -> None:
+        """Each becomes ready only with its upstreams."""
+        self.assertEqual(
+            [kind.name for kind in SERVERS],
+            [
+                "service-locator", "uid", "definitions", "administration", "market-data", "market-data-relay",
+                "charting", "compliance", "order-execution", "risk",
+            ],
+        )  # fmt: skip
+
+    def test_further_relays_stand_behind_the_first(self) -> None:
+        """They are processes of the same kind, with ports of their own."""
+        names = list(PROCESSES)
+        first = names.index("market-data-relay")
+        self.assertEqual(names[first + 1 : first + 4], [f"market-data-relay-{number}" for number in (2, 3, 4)])
+        self.assertEqual(kind_of("market-data-relay-2").ports, {"market_data_relay_service": 22301})
+        self.assertEqual(kind_of("market-data-relay-2").tap, "spire-market-data-relay")
+
+    def test_who_opens_the_day_serves_nothing(self) -> None:
+        """Its account may do that and nothing else."""
+        account = SERVICE_ACCOUNTS[OPERATIONS_ACCOUNT]
+        self.assertEqual((account.registers, account.capabilities), ((), ("day.open",)))
 
     def test_every_feed_has_an_account_that_may_publish(self) -> None:
         """Market Data refuses any other."""
@@ -117,6 +141,59 @@ class SetUpTests(SynchronousTestCase):
         error = self.assertRaises(ConfigurationError, instance.make_files, InstanceSettings(port_offset=40_001))
         self.assertIn("port_offset: must be an integer from 0 to 40000", str(error))
         self.assertFalse(instance.home.exists())
+
+    def test_the_number_of_relays_is_bounded(self) -> None:
+        """And a wrong one leaves nothing behind."""
+        home = Path(self.mktemp())
+        done = CliRunner().invoke(main, ["--home", str(home), "setup", "--relays", "5"])
+        self.assertEqual((done.exit_code, home.exists()), (2, False))
+        error = self.assertRaises(ConfigurationError, Instance(home).make_files, InstanceSettings(relays=0))
+        self.assertIn("relays: must be an integer from 1 to 4", str(error))
+
+    def test_each_relay_has_its_own_configuration_port_log_and_name(self) -> None:
+        """What they share is the service, its account and its certificate."""
+        instance = Instance(Path(self.mktemp()))
+        instance.make_files(InstanceSettings(relays=2, port_offset=100))
+        first, second = (
+            tomllib.loads(instance.layout.configuration(name).read_text())
+            for name in ("market-data-relay", "market-data-relay-2")
+        )
+        self.assertEqual(first["server"]["interface"], "127.0.0.1:22400")
+        self.assertEqual(second["server"]["interface"], "127.0.0.1:22401")
+        self.assertEqual(second["server"]["advertise"], ["127.0.0.1:22401"])
+        self.assertEqual(second["run"]["name"], "market-data-relay-2")
+        self.assertEqual(second["run"]["log_file"], "../logs/market-data-relay-2.log")
+        for section, key in (("server", "name"), ("server", "certificate"), ("locator", "account")):
+            self.assertEqual(first[section][key], second[section][key])
+        self.assertFalse(instance.layout.configuration("market-data-relay-3").exists())
+
+    def test_relays_and_feeds_that_are_set_up_belong_to_all_and_others_are_stopped_with_them(self) -> None:
+        """A spare one that somebody started must not outlive the instance."""
+        instance = Instance(Path(self.mktemp()))
+        instance.make_files(InstanceSettings(relays=2, feeds=("replay-feed",)))
+        names = instance.ordered(None)
+        self.assertEqual(names, list(instance.names))
+        self.assertIn("market-data-relay-2", names)
+        self.assertNotIn("market-data-relay-3", names)
+        self.assertEqual(names[-1], "replay-feed")
+        self.assertEqual(set(instance.ordered(None, with_spare=True)), set(PROCESSES))
+
+    def test_a_relay_is_added_by_editing_the_settings(self) -> None:
+        """Set-up then makes what it lacks."""
+        instance = Instance(Path(self.mktemp()))
+        instance.make_files(InstanceSettings())
+        file = instance.layout.settings
+        file.write_text(file.read_text().replace("relays = 1", "relays = 3"))
+        instance.make_files()
+        self.assertTrue(instance.layout.configuration("market-data-relay-3").exists())
+
+    def test_an_instance_of_an_earlier_release_has_one_relay(self) -> None:
+        """Its settings do not speak of relays, and its client goes on as it is."""
+        instance = Instance(Path(self.mktemp()))
+        instance.make_files(InstanceSettings())
+        file = instance.layout.settings
+        file.write_text(file.read_text().replace("relays = 1\n", ""))
+        self.assertEqual(instance.settings.relays, 1)
 
     def test_a_home_that_others_may_enter_is_refused(self) -> None:
         """Logs and data in it would be theirs to read; the command line says so without a traceback."""
@@ -232,7 +309,7 @@ class InstanceTests(SynchronousTestCase):
         """Scripts look at the status."""
         checked = self.command("check")
         self.assertEqual(checked.exit_code, 1)
-        self.assertIn("service-locator  stopped", checked.output)
+        self.assertIn("service-locator     stopped", checked.output)
 
     def test_a_process_that_died_is_told_from_one_that_was_stopped(self) -> None:
         """Only the second was meant."""

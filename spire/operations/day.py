@@ -1,0 +1,189 @@
+"""Opens the firm's business day: `bin/reset_risk_states.py`, and `start.sh` once the servers are ready (docs/operations.md)."""
+
+import os
+import tomllib
+from collections.abc import Awaitable, Callable
+from datetime import date as calendar_date
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from spire.client.platform import Spire
+from spire.locator.values import DIRECTORY, Entry
+from spire.operations.commands.ending import JSON, Script
+from spire.operations.commands.output import Column, Output
+from spire.operations.commands.shell import Shell
+from spire.operations.layout import Layout
+from spire.operations.servers import OPERATIONS_ACCOUNT
+from spire.risk.values import OpenedAccount
+from spire.runtime.clock import Clock
+from spire.service.secrets import read_secret
+from spire.values.time import Timestamp, local_date, parse_zone
+from spire.wire.errors import Conflict, Invalid, SpireError, Unavailable
+
+R = TypeVar("R")
+
+WAIT_SECONDS: Final = 60.0
+"""How long the servers are waited for."""
+
+FOLLOW_SECONDS: Final = 15.0
+"""How long Risk may take to learn that Administration has opened the day."""
+
+AGAIN_SECONDS: Final = 0.5
+NAMES_SECONDS: Final = 5.0
+FIRM_ZONE: Final = "America/New_York"
+ORDER: Final = ("KEPT", "OPENED", "ALREADY_OPEN")
+"""How the outcomes are told: what needs a person first."""
+
+COLUMNS: Final = (
+    Column("account", "Account"),
+    Column("outcome", "Outcome"),
+    Column("mode", "Mode"),
+    Column("reason", "Reason"),
+)
+
+
+@click.command(cls=Script, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The instance (else SPIRE_HOME, else ./var); this needs its secrets.",
+)
+@click.option("--date", help="The business date, as 2013-10-07. [default: today in the firm's zone]")
+@click.option(JSON, "as_json", is_flag=True, help="Write JSON, one object a line; errors too. May stand anywhere.")
+@click.pass_context
+def main(context: click.Context, home: Path | None, date: str | None, as_json: bool) -> None:
+    """Open the firm's business day: each trading account gets its start-of-day record and its allowed risk state.
+
+    For example: bin/reset_risk_states.py --date 2013-10-07
+
+    It may be run again: an account that was opened on this date is not touched. One that a person must release is KEPT
+    as it is, with the reason. The exit status is 0 when the day is open, also with accounts that were KEPT.
+    """
+    make_shell: Callable[..., Shell] = Shell if context.obj is None else context.obj
+    shell = make_shell(environ=dict(os.environ), home=home, output=Output(as_json=as_json))
+    wanted = None if date is None else _checked(date)
+    layout = Layout(shell.home.absolute())
+    deployment, zone, secret = shell.deployment, firm_zone(layout), _secret(layout)
+
+    def make(reactor: Any) -> Spire:
+        spire = Spire.login(reactor, deployment, OPERATIONS_ACCOUNT, secret)
+        spire.connect_seconds = WAIT_SECONDS
+        return spire
+
+    async def body(spire: Spire) -> None:
+        business_date = firm_date(spire.clock.now(), zone) if wanted is None else wanted
+        await show_opened(spire, shell.output, business_date, await open_day(spire, business_date))
+
+    shell.run_as(make, body)
+
+
+def _checked(date: str) -> str:
+    try:
+        if calendar_date.fromisoformat(date).isoformat() == date:
+            return date
+    except ValueError:
+        pass
+    raise click.BadParameter(f"{date!r} is no date: write 2013-10-07", param_hint="--date")
+
+
+def _secret(layout: Layout) -> str:
+    try:
+        return read_secret(layout.secret(OPERATIONS_ACCOUNT)).text
+    except (OSError, ValueError) as error:
+        raise Invalid(f"The secret of {OPERATIONS_ACCOUNT} cannot be read: {error}. Run: bin/manage setup") from error
+
+
+def firm_zone(layout: Layout) -> str:
+    """Return the time zone of the firm's day, as Order Execution of this instance has it. Raises Invalid."""
+    file = layout.configuration("order-execution")
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        return parse_zone(document.get("order_execution", {}).get("firm_zone", FIRM_ZONE))
+    except (OSError, ValueError) as error:
+        raise Invalid(f"The firm's zone cannot be read in {file}: {error}") from error
+
+
+def firm_date(now: Timestamp, zone: str) -> str:
+    """Return the date in the firm's zone."""
+    return local_date(now, zone).isoformat()
+
+
+async def open_day(spire: Spire, business_date: str) -> tuple[OpenedAccount, ...]:
+    """Open a business date at Administration, then for all trading accounts at Risk; safe to repeat.
+
+    Both are waited for before anything is changed. Raises Conflict for a date before the current one, Forbidden,
+    Invalid, Unavailable.
+    """
+    deadline = spire.clock.monotonic() + spire.connect_seconds
+    for service in ("administration_service", "risk_service"):
+        await spire.ready(service, max(1.0, deadline - spire.clock.monotonic()))
+    await _patiently(
+        lambda: spire.administration.open_business_day(business_date), Unavailable, clock=spire.clock, deadline=deadline
+    )
+    # Risk follows Administration's topic, and refuses a date that has not reached it yet.
+    deadline = max(deadline, spire.clock.monotonic() + FOLLOW_SECONDS)
+    return await _patiently(
+        lambda: spire.risk.open_day(business_date), (Unavailable, Conflict), clock=spire.clock, deadline=deadline
+    )
+
+
+async def _patiently(
+    call: Callable[[], Awaitable[R]],
+    retried: type[SpireError] | tuple[type[SpireError], ...],
+    *,
+    clock: Clock,
+    deadline: float,
+) -> R:
+    """Return what `call` answers, made again until the deadline while it is refused with what may pass by itself."""
+    while True:
+        try:
+            return await call()
+        except retried:
+            if clock.monotonic() + AGAIN_SECONDS >= deadline:
+                raise
+        await clock.sleep(AGAIN_SECONDS)
+
+
+async def show_opened(spire: Spire, output: Output, business_date: str, accounts: tuple[OpenedAccount, ...]) -> None:
+    """Tell what was opened, untouched and kept."""
+    counts = {outcome: sum(account.outcome == outcome for account in accounts) for outcome in ORDER}
+    opened, untouched, kept = counts["OPENED"], counts["ALREADY_OPEN"], counts["KEPT"]
+    output.line(
+        {"business_date": business_date, "opened": opened, "untouched": untouched, "kept": kept},
+        f"Business date {business_date}: {opened} opened, {untouched} untouched, {kept} kept.",
+    )
+    names = await _names(spire)
+    rows = (
+        {
+            "account": names.get(account.trading_account_id, str(account.trading_account_id)),
+            "trading_account_id": str(account.trading_account_id),
+            "outcome": account.outcome,
+            "mode": account.mode.name,
+            "reason": account.reason or None,
+        }
+        for account in sorted(accounts, key=lambda each: (ORDER.index(each.outcome), each.trading_account_id))
+    )
+    output.table(COLUMNS, rows, empty="There is no trading account.")
+    if kept:
+        output.note("A risk officer releases what was kept: spire risk release ACCOUNT --reason TEXT")
+
+
+async def _names(spire: Spire) -> dict[int, str]:
+    """Return the names of the trading accounts; none where the Locator does not tell them."""
+    view = spire.link.session.subscriptions.state(DIRECTORY, Entry)
+    timer = spire.clock.later(NAMES_SECONDS, view.close)
+    try:
+        await view.when_ready()
+        return {entry.entry_id: entry.name for entry in view.rows.values()}
+    except SpireError:
+        return {}
+    finally:
+        view.close()
+        if timer.active():
+            timer.cancel()
+
+
+if __name__ == "__main__":
+    main()
