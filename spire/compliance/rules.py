@@ -19,6 +19,7 @@ from spire.values.risk import RuleState
 
 MOST_INSTRUMENTS: Final = 1_000
 LONGEST_PARAMETERS: Final = 32_000
+"""Bytes of the JSON of a rule's parameters: a rule must fit one segment of a topic."""
 
 
 class Counting(IntEnum):
@@ -126,9 +127,9 @@ def read_rule(schema: str, parameters: str) -> Rule:
     """Return the rule that a schema's name and parameters (JSON) stand for. Raises RuleError with what is wrong."""
     kind = SCHEMAS.get(schema)
     if kind is None:
-        raise RuleError(f"schema: there is no rule {schema!r}; there are {', '.join(SCHEMAS)}")
-    if len(parameters) > LONGEST_PARAMETERS:
-        raise RuleError(f"parameters: at most {LONGEST_PARAMETERS} characters")
+        raise RuleError(f"schema: there is no rule {schema[:40]!r}; there are {', '.join(SCHEMAS)}")
+    if len(parameters.encode()) > LONGEST_PARAMETERS:
+        raise RuleError(f"parameters: at most {LONGEST_PARAMETERS} bytes")
     try:
         plain = json.loads(parameters)
     except (ValueError, RecursionError):
@@ -136,7 +137,9 @@ def read_rule(schema: str, parameters: str) -> Rule:
     try:
         return from_plain(kind, plain)
     except ValueError as error:
-        raise RuleError(f"parameters: {error}") from None
+        # What was sent stands in the text: it may be long, or no text that UTF-8 can carry.
+        text = str(error).encode(errors="backslashreplace").decode()
+        raise RuleError(f"parameters: {text[:300]}") from None
 
 
 @frozen(kw_only=True)
@@ -214,3 +217,8 @@ _UNREADABLE: Final = Broken(text="A rule cannot be read by this server, which re
 def describe(parameters: Mapping[str, Any]) -> str:
     """Return parameters as the JSON text that an entry carries: keys sorted, no blanks."""
     return json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def canonical(parameters: str) -> str:
+    """Return the text of parameters that `read_rule` has read as `describe` writes it."""
+    return describe(json.loads(parameters))
