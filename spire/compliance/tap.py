@@ -10,6 +10,7 @@ from spire.compliance.interfaces import IComplianceStore
 from spire.compliance.memory import MemoryComplianceStore
 from spire.compliance.responders import ComplianceAvatars
 from spire.compliance.server import ComplianceService
+from spire.compliance.store import ComplianceStore
 from spire.compliance.violations import ViolationLog
 from spire.database.errors import StoreDown
 from spire.definitions.client import DefinitionsClient
@@ -45,6 +46,9 @@ def make_room(
     """Put the server together; `store` replaces the new one in memory where the world has no database."""
     locator = LocatorLink(configuration.locator, parts, configuration.environment)
     room = ServerRoom(configuration, parts, locator=locator)
+    database = room.database(configuration.database, package="spire.compliance", prefix="compliance")
+    if database is not None:
+        store = ComplianceStore(database)
     store = store or MemoryComplianceStore()
     room.link()
     ids = UidSource(room.upstream("uid_service"), clock=parts.clock, tasks=parts.tasks, metrics=parts.metrics)

@@ -103,10 +103,11 @@ class ServerRoom:
 
         self.add("service_locator", start, locator.stop)
 
-    def upstream(self, service: str, *, account: str | None = None) -> ClientSession:
+    def upstream(self, service: str, *, account: str | None = None, awaited: bool = True) -> ClientSession:
         """Make a client session with another server; all are started at the first, each is awaited in its turn.
 
-        `account` must have registered the service; it is the service's own name unless given.
+        `account` must have registered the service; it is the service's own name unless given. One that is not `awaited`
+        (a server that needs this one to start) never holds up the start; while it is away the server is degraded.
         """
         locator = self._locator()
         session = ClientSession(
@@ -132,9 +133,13 @@ class ServerRoom:
                 self._are_upstreams_started = True
                 for each in self._upstreams:
                     each.start()
-            await self._wait(service, session.when_ready, trouble)
+            if awaited:
+                await self._wait(service, session.when_ready, trouble)
+            elif not session.is_ready:
+                self.readiness.because(service, trouble)
 
-        self.add(service, start, session.stop)
+        self._own_tasks()
+        self.service.add(Child(name=service, start=start, stop=session.stop))
         return session
 
     def listen(

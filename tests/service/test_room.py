@@ -127,6 +127,32 @@ class ServerRoomTests(SynchronousTestCase):
         self.assertEqual(self.providers("uid_service"), [])
         self.assertEqual(self.room.readiness.state, State.DEGRADED)
 
+    def test_an_upstream_that_is_not_awaited_does_not_hold_up_the_start(self) -> None:
+        """The server becomes ready, degraded until the upstream is there, with the reason."""
+        self.room.link()
+        self.room.upstream("definitions_service", awaited=False)
+        service = self.room.finish()
+        self.platform.run(service.start(), seconds=5.0)
+        self.assertEqual(self.room.readiness.state, State.DEGRADED)
+        self.assertIn("definitions_service: ", self.room.readiness.reasons["definitions_service"])
+        self.platform.start("definitions")
+        self.platform.advance(1.0)
+        self.assertEqual((self.room.readiness.state, self.room.readiness.reasons), (State.READY, {}))
+
+    def test_an_awaited_upstream_holds_up_the_start(self) -> None:
+        """The start waits for it beside one that it does not wait for."""
+        self.room.link()
+        self.room.upstream("definitions_service")
+        self.room.upstream("market_data_service", awaited=False)
+        service = self.room.finish()
+        starting = Deferred.fromCoroutine(service.start())
+        self.platform.advance(5.0)
+        self.assertNoResult(starting)
+        self.platform.start("definitions")
+        self.platform.advance(1.0)
+        self.successResultOf(starting)
+        self.assertEqual(list(self.room.readiness.reasons), ["market_data_service"])
+
     def test_a_room_without_link_says_what_is_missing(self) -> None:
         """A tap that asks for an upstream needs the Locator."""
         room = ServerRoom(self.configuration, self.parts)
