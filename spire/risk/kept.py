@@ -1,0 +1,92 @@
+"""What the Risk Server keeps in its store: rows as it reads and writes them (docs/risk.md)."""
+
+from attrs import frozen
+
+from spire.accounting.position import Position
+from spire.risk.profit import BaselinePosition
+from spire.risk.values import BaselineKind
+from spire.values.amounts import Money
+from spire.values.codes import Currency
+from spire.values.risk import RiskMode
+from spire.values.time import Timestamp
+
+
+@frozen(kw_only=True)
+class Place:
+    """How far an account's activity has been booked: everything up to `sequence` of `epoch`."""
+
+    trading_account_id: int
+    epoch: int
+    sequence: int
+
+
+@frozen(kw_only=True)
+class KeptPosition:
+    """A position as of its account's place."""
+
+    trading_account_id: int
+    instrument_id: int
+    position: Position
+
+
+@frozen(kw_only=True)
+class Baseline:
+    """A record of where an account stood, from which its day counts; `number` is dense per account from 1.
+
+    A START_OF_DAY record belongs to the business date that it opens. `day_realised`, `day_fees` and `day_profit` are those of the day
+    that it ended, in the account's currency.
+    """
+
+    trading_account_id: int
+    number: int
+    kind: BaselineKind
+    business_date: str
+    taken: Timestamp
+    currency: Currency
+    day_realised: Money
+    day_fees: Money
+    day_profit: Money
+    positions: tuple[BaselinePosition, ...] = ()
+
+
+@frozen(kw_only=True)
+class Opened:
+    """The last business date that was opened for an account. `is_complete` once its risk state was written as well.
+
+    A KEPT account has the reason why a person must release it, and is complete.
+    """
+
+    trading_account_id: int
+    business_date: str
+    outcome: str
+    reason: str
+    is_complete: bool
+
+
+@frozen(kw_only=True)
+class RiskEvent:
+    """A risk state that was written, and the figures that it was written upon."""
+
+    trading_account_id: int
+    version: int
+    time: Timestamp
+    business_date: str
+    before: RiskMode
+    after: RiskMode
+    reason: str
+    expiry: Timestamp | None
+    currency: Currency
+    day_realised: Money
+    day_fees: Money
+    day_profit: Money
+    net_loss: Money | None
+
+
+@frozen(kw_only=True)
+class Kept:
+    """All that a server needs at its start: of the baselines the last of each account."""
+
+    places: tuple[Place, ...] = ()
+    positions: tuple[KeptPosition, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    opened: tuple[Opened, ...] = ()

@@ -1,0 +1,312 @@
+"""Positions and the profit of a day of many trading accounts, kept up to date change by change (sans-I/O; docs/risk.md).
+
+Each account keeps exact sums by currency; a posting or a mark moves them by what it changed, and only for the accounts that hold the
+instrument. Figures in an account's own currency are worked out when somebody asks for them.
+"""
+
+from collections.abc import Callable, Iterable
+
+from attrs import define, field, frozen
+
+from spire.accounting.position import Position, apply_posting, unrealised
+from spire.definitions.rates import Conversion
+from spire.risk.marks import UNKNOWN, Mark, Marks
+from spire.risk.values import MarkedPosition, MarkSource
+from spire.values.amounts import ZERO_MONEY, Money, Price, Quantity, Rounding
+from spire.values.codes import Currency
+from spire.values.posting import Posting
+
+Convert = Callable[[Currency, Currency], Conversion | None]
+
+
+@frozen(kw_only=True)
+class BaselinePosition:
+    """A position as a baseline found it: what it had realised and paid by then, and its mark, None where it had none."""
+
+    instrument_id: int
+    currency: Currency
+    quantity: Quantity
+    cost: Money
+    realised: Money
+    fees: Money
+    mark: Price | None
+
+    @property
+    def unrealised(self) -> Money:
+        """Return what closing it at the mark would have realised; a position without mark counted its cost."""
+        if self.mark is None or not self.quantity:
+            return ZERO_MONEY
+        held = Position(currency=self.currency, quantity=self.quantity, cost=self.cost)
+        return unrealised(held, self.mark)
+
+
+@frozen(kw_only=True)
+class Figures:
+    """Where an account stands in its own currency; fields as in `spire.risk.values.Portfolio`."""
+
+    currency: Currency
+    realised: Money
+    unrealised: Money
+    fees: Money
+    day_realised: Money
+    day_fees: Money
+    day_profit: Money
+    unmarked: tuple[int, ...]
+    unconverted: tuple[str, ...]
+    is_fresh: bool
+
+    @property
+    def day_closed(self) -> Money:
+        """Return realised today less fees of today: what marks do not move."""
+        return Money(self.day_realised - self.day_fees)
+
+
+@define(eq=False)
+class Holding:
+    """What one account has of one instrument, and what the sums hold of it."""
+
+    position: Position
+    baseline: BaselinePosition | None = None
+    mark: Mark | None = None
+    unrealised: int = 0
+    baseline_unrealised: int = 0
+
+
+@define(eq=False)
+class Sums:
+    """Sums over the holdings of one currency; those of the baseline are what they were when the day began."""
+
+    realised: int = 0
+    fees: int = 0
+    unrealised: int = 0
+    baseline_realised: int = 0
+    baseline_fees: int = 0
+    baseline_unrealised: int = 0
+
+
+@define(eq=False)
+class AccountBook:
+    """One trading account: holdings by instrument, sums by currency, held instruments that lack a mark or a fresh one."""
+
+    currency: Currency
+    holdings: dict[int, Holding] = field(factory=dict)
+    sums: dict[Currency, Sums] = field(factory=dict)
+    unmarked: set[int] = field(factory=set)
+    not_fresh: set[int] = field(factory=set)
+
+    @property
+    def is_flat(self) -> bool:
+        """Return whether nothing is held."""
+        return not any(holding.position.quantity for holding in self.holdings.values())
+
+    def held(self) -> dict[int, Position]:
+        """Return the positions that are not flat, by instrument."""
+        return {number: each.position for number, each in self.holdings.items() if each.position.quantity}
+
+
+class Book:
+    """All trading accounts; `dirty` are those that changed since it was last emptied."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[int, AccountBook] = {}
+        self.dirty: set[int] = set()
+        self._holders: dict[int, dict[int, Holding]] = {}
+        self._marks: dict[int, Marks] = {}
+
+    # Changing
+
+    def open(self, account_id: int, currency: Currency) -> AccountBook:
+        """Return an account's book, made if there is none; its currency may change."""
+        book = self.accounts.get(account_id)
+        if book is None:
+            book = self.accounts[account_id] = AccountBook(currency)
+            self.dirty.add(account_id)
+        elif book.currency != currency:
+            book.currency = currency
+            self.dirty.add(account_id)
+        return book
+
+    def drop(self, account_id: int) -> None:
+        """Forget an account."""
+        self.clear(account_id)
+        self.accounts.pop(account_id, None)
+        self.dirty.discard(account_id)
+
+    def clear(self, account_id: int) -> None:
+        """Forget an account's positions, but not its baseline: its ledger begins anew."""
+        book = self.accounts.get(account_id)
+        if book is None:
+            return
+        for number, holding in tuple(book.holdings.items()):
+            self._move(account_id, book, number, holding, Position(currency=holding.position.currency))
+        self.dirty.add(account_id)
+
+    def put(self, account_id: int, instrument_id: int, position: Position) -> None:
+        """Take over a position as it was kept."""
+        book = self.accounts[account_id]
+        self._move(account_id, book, instrument_id, self._holding(book, instrument_id, position.currency), position)
+
+    def post(self, account_id: int, posting: Posting) -> None:
+        """Book an entry of an account's ledger. ValueError: it is in another currency than the position."""
+        book = self.accounts[account_id]
+        holding = self._holding(book, posting.instrument_id, posting.currency)
+        self._move(account_id, book, posting.instrument_id, holding, apply_posting(holding.position, posting))
+
+    def mark(self, instrument_id: int, marks: Marks) -> None:
+        """Take an instrument's marks over; only who holds it is touched."""
+        if self._marks.get(instrument_id, UNKNOWN) == marks:
+            return
+        self._marks[instrument_id] = marks
+        for account_id, holding in self._holders.get(instrument_id, {}).items():
+            self._remark(account_id, self.accounts[account_id], instrument_id, holding)
+
+    def rebase(self, account_id: int, baseline: Iterable[BaselinePosition]) -> None:
+        """Let the day begin at a baseline."""
+        book = self.accounts[account_id]
+        for number, holding in book.holdings.items():
+            self._rebase(book, holding, None)
+            self._remark(account_id, book, number, holding)
+        for row in baseline:
+            holding = self._holding(book, row.instrument_id, row.currency)
+            self._rebase(book, holding, row)
+            self._remark(account_id, book, row.instrument_id, holding)
+        self.dirty.add(account_id)
+
+    # Looking
+
+    def figures(self, account_id: int, convert: Convert) -> Figures:
+        """Return where an account stands in its own currency; each currency's sum is converted once, rounded half-even."""
+        book = self.accounts[account_id]
+        totals = [0, 0, 0, 0, 0, 0]
+        unconverted = []
+        for currency, sums in book.sums.items():
+            parts = _parts(sums)
+            if currency != book.currency:
+                if not any(parts):
+                    continue
+                conversion = convert(currency, book.currency)
+                if conversion is None:
+                    unconverted.append(str(currency))
+                    continue
+                parts = tuple(conversion.convert(Money(part), Rounding.HALF_EVEN) for part in parts)
+            totals = [total + part for total, part in zip(totals, parts, strict=True)]
+        return Figures(
+            currency=book.currency,
+            realised=Money(totals[0]),
+            unrealised=Money(totals[1]),
+            fees=Money(totals[2]),
+            day_realised=Money(totals[3]),
+            day_fees=Money(totals[4]),
+            day_profit=Money(totals[5]),
+            unmarked=tuple(sorted(book.unmarked)),
+            unconverted=tuple(sorted(unconverted)),
+            is_fresh=not book.not_fresh,
+        )
+
+    def baseline(self, account_id: int) -> tuple[BaselinePosition, ...]:
+        """Return the account as it stands, as a baseline: every instrument that its ledger ever named, with its mark now."""
+        return tuple(
+            BaselinePosition(
+                instrument_id=number,
+                currency=holding.position.currency,
+                quantity=holding.position.quantity,
+                cost=holding.position.cost,
+                realised=holding.position.realised,
+                fees=holding.position.fees,
+                mark=None if holding.mark is None else holding.mark.price,
+            )
+            for number, holding in sorted(self.accounts[account_id].holdings.items())
+        )
+
+    def positions(self, account_id: int) -> tuple[MarkedPosition, ...]:
+        """Return an account's positions with their marks, by instrument."""
+        return tuple(_marked(number, holding) for number, holding in sorted(self.accounts[account_id].holdings.items()))
+
+    def instruments(self) -> Iterable[int]:
+        """Return the instruments that somebody holds."""
+        return tuple(self._holders)
+
+    # Keeping the sums
+
+    def _holding(self, book: AccountBook, instrument_id: int, currency: Currency) -> Holding:
+        holding = book.holdings.get(instrument_id)
+        if holding is None:
+            holding = book.holdings[instrument_id] = Holding(Position(currency=currency))
+            book.sums.setdefault(currency, Sums())
+        return holding
+
+    def _move(
+        self, account_id: int, book: AccountBook, instrument_id: int, holding: Holding, position: Position
+    ) -> None:
+        before = holding.position
+        sums = book.sums[before.currency]
+        sums.realised += position.realised - before.realised
+        sums.fees += position.fees - before.fees
+        holding.position = position
+        holders = self._holders.setdefault(instrument_id, {})
+        if position.quantity:
+            holders[account_id] = holding
+        else:
+            holders.pop(account_id, None)
+            if not holders:
+                del self._holders[instrument_id]
+        self._remark(account_id, book, instrument_id, holding)
+        self.dirty.add(account_id)
+
+    def _remark(self, account_id: int, book: AccountBook, instrument_id: int, holding: Holding) -> None:
+        position = holding.position
+        mark = self._marks.get(instrument_id, UNKNOWN).of(position.quantity)
+        if mark is None and position.quantity and holding.baseline is not None and holding.baseline.mark is not None:
+            mark = Mark(holding.baseline.mark, MarkSource.CLOSE, False)
+        value = 0 if mark is None else unrealised(position, mark.price)
+        if value != holding.unrealised or mark != holding.mark:
+            self.dirty.add(account_id)
+            book.sums[position.currency].unrealised += value - holding.unrealised
+            holding.unrealised, holding.mark = value, mark
+        is_held = position.quantity != 0
+        _tell(book.unmarked, instrument_id, is_held and mark is None)
+        _tell(book.not_fresh, instrument_id, is_held and (mark is None or not mark.is_fresh))
+
+    def _rebase(self, book: AccountBook, holding: Holding, row: BaselinePosition | None) -> None:
+        sums = book.sums[holding.position.currency]
+        before = holding.baseline
+        if before is not None:
+            sums.baseline_realised -= before.realised
+            sums.baseline_fees -= before.fees
+            sums.baseline_unrealised -= holding.baseline_unrealised
+        holding.baseline = row
+        holding.baseline_unrealised = 0 if row is None else row.unrealised
+        if row is not None:
+            sums.baseline_realised += row.realised
+            sums.baseline_fees += row.fees
+            sums.baseline_unrealised += holding.baseline_unrealised
+
+
+def _parts(sums: Sums) -> tuple[int, ...]:
+    day_realised = sums.realised - sums.baseline_realised
+    day_fees = sums.fees - sums.baseline_fees
+    day_profit = day_realised + sums.unrealised - sums.baseline_unrealised - day_fees
+    return sums.realised, sums.unrealised, sums.fees, day_realised, day_fees, day_profit
+
+
+def _tell(members: set[int], member: int, is_in: bool) -> None:
+    if is_in:
+        members.add(member)
+    else:
+        members.discard(member)
+
+
+def _marked(instrument_id: int, holding: Holding) -> MarkedPosition:
+    position, mark = holding.position, holding.mark
+    return MarkedPosition(
+        instrument_id=instrument_id,
+        currency=position.currency,
+        quantity=position.quantity,
+        cost=position.cost,
+        realised=position.realised,
+        fees=position.fees,
+        mark=None if mark is None else mark.price,
+        mark_source=None if mark is None else mark.source,
+        is_fresh=mark is not None and mark.is_fresh,
+        unrealised=None if mark is None else Money(holding.unrealised),
+    )
