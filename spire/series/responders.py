@@ -1,7 +1,9 @@
 """The responders of Load for one session: chunks as fast as the client takes them, then an end or an error."""
 
+from collections.abc import Callable
 from typing import Final
 
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.protocols import amp
 
@@ -20,6 +22,15 @@ LOADS_AT_ONCE: Final = 64
 """Loads that one session may have under way."""
 
 
+@define(eq=False)
+class _Load:
+    """A load of a topic: being prepared, then answered with a series, then sent."""
+
+    topic: str
+    is_answered: bool = False
+    running: Deferred[None] | None = None
+
+
 class SeriesResponders(amp.CommandLocator):
     """What a session may load of a room; merged into its table. Loads under way end with the session."""
 
@@ -29,7 +40,7 @@ class SeriesResponders(amp.CommandLocator):
         self._series = series
         self._clock = clock
         self._tasks = tasks
-        self._loads: dict[int, Deferred[None] | None] = {}
+        self._loads: dict[int, _Load] = {}
         session.on_close(self.close)
 
     @property
@@ -45,10 +56,11 @@ class SeriesResponders(amp.CommandLocator):
             raise Conflict("A load of this number is under way.")
         if len(self._loads) >= LOADS_AT_ONCE:
             raise Overloaded(f"A session may have {LOADS_AT_ONCE} loads under way.")
-        self._loads[number] = None
+        under_way = self._loads[number] = _Load(query.topic)
         series = None
         try:
             series = await self._series.load(self._session, query)
+            under_way.is_answered = True
         finally:
             if series is None:
                 self._loads.pop(number, None)
@@ -61,21 +73,31 @@ class SeriesResponders(amp.CommandLocator):
         self._stop(number)
         return {}
 
+    def end_where(self, refusal: Callable[[str], SpireError | None]) -> None:
+        """Stop the loads of whose topics, by name, `refusal` answers an error; their client hears it.
+
+        One that is still being prepared is its series' own to refuse.
+        """
+        for number, under_way in tuple(self._loads.items()):
+            error = refusal(under_way.topic) if under_way.is_answered else None
+            if error is not None:
+                self._stop(number)
+                self._session.outbound.end(number, error.coded, error.message)
+
     def close(self) -> None:
         """Stop every load: the session has ended."""
         for number in tuple(self._loads):
             self._stop(number)
 
     def _stop(self, number: int) -> None:
-        running = self._loads.pop(number, None)
-        if running is not None:
-            running.cancel()
+        under_way = self._loads.pop(number, None)
+        if under_way is not None and under_way.running is not None:
+            under_way.running.cancel()
 
     def _start(self, number: int, series: Series) -> None:
-        if number in self._loads:
-            running = self._tasks.spawn("load", self._send(number, series))
-            if number in self._loads:
-                self._loads[number] = running
+        under_way = self._loads.get(number)
+        if under_way is not None:
+            under_way.running = self._tasks.spawn("load", self._send(number, series))
         else:
             self._tasks.spawn("load", end_iteration(series.chunks))
 

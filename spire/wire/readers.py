@@ -64,6 +64,11 @@ class Reader(ABC):
         else:
             self._ending = (code, message)
 
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the topic."""
+
     @abstractmethod
     def _begin(self) -> None:
         """Send and follow."""
@@ -94,6 +99,11 @@ class LogReader(Reader):
         self._tasks = tasks
         topic.readers.add(self)
         view.held += 1
+
+    @property
+    def name(self) -> str:
+        """The name of the topic."""
+        return self.topic.name
 
     def _begin(self) -> None:
         if not self._join():
@@ -188,6 +198,11 @@ class StateReader(Reader):
         self._walked = 0
         self._walk_end = 0
         topic.readers.add(self)
+
+    @property
+    def name(self) -> str:
+        """The name of the topic."""
+        return self.topic.name
 
     def _begin(self) -> None:
         self.outbound.ask(self)

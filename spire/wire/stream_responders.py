@@ -1,7 +1,9 @@
 """The responders of Subscribe and Unsubscribe for one session, which hold its subscriptions and release them."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.protocols import amp
 
 from spire.runtime.clock import Clock
@@ -44,6 +46,7 @@ class StreamResponders(amp.CommandLocator):
         self._tasks = tasks
         self._outbound: OutboundStream | None = None
         self._readers: dict[int, Reader] = {}
+        self._opening = 0
         self._closed = False
         session.on_close(self.close)
 
@@ -62,13 +65,15 @@ class StreamResponders(amp.CommandLocator):
 
     @Subscribe.responder
     async def subscribe(self, requests: tuple[TopicRequest, ...]) -> dict[str, object]:
-        """Open or resume each topic asked for; what is missed is sent once the answer has gone."""
+        """Open or resume each topic asked for, all at once; what is missed is sent once the answer has gone."""
         if len(requests) > REQUESTS_PER_CALL:
             raise Invalid(f"At most {REQUESTS_PER_CALL} topics may be asked for at once.", argument="requests")
         opened: list[Reader] = []
         answers: tuple[TopicAnswer, ...] = ()
         try:
-            answers = tuple([await self._open(request, opened) for request in requests])
+            opening = [Deferred.fromCoroutine(self._open(request, opened)) for request in requests]
+            found = await DeferredList(opening, consumeErrors=True)
+            answers = tuple([_result(one) for one in found])
         finally:
             if not answers:
                 for reader in opened:
@@ -85,6 +90,13 @@ class StreamResponders(amp.CommandLocator):
                 reader.close()
         return {}
 
+    def end_where(self, refusal: Callable[[str], SpireError | None]) -> None:
+        """End the subscriptions to whose topics, by name, `refusal` answers an error; their client hears it."""
+        for reader in tuple(self._readers.values()):
+            error = refusal(reader.name)
+            if error is not None:
+                reader.end(error.coded, error.message)
+
     def close(self) -> None:
         """Release every subscription: the session has ended."""
         self._closed = True
@@ -94,8 +106,12 @@ class StreamResponders(amp.CommandLocator):
     async def _open(self, request: TopicRequest, opened: list[Reader]) -> TopicAnswer:
         try:
             self._check(request)
-            topic = await self._topics.open_topic(self._session, request.topic)
-            answer, reader = await self._read(topic, request)
+            self._opening += 1
+            try:
+                topic = await self._topics.open_topic(self._session, request.topic)
+                answer, reader = await self._read(topic, request)
+            finally:
+                self._opening -= 1
         except SpireError as error:
             return TopicAnswer(topic=request.topic, mode=Mode.REFUSED, code=error.coded, message=error.message)
         if self._closed:
@@ -120,7 +136,7 @@ class StreamResponders(amp.CommandLocator):
             if sequence is not None and not 0 <= sequence <= MAXIMUM_SEQUENCE:
                 raise Invalid("A sequence is not below 0.", argument="requests")
         limit = self._session.subscription_limit
-        if len(self._readers) >= limit:
+        if len(self._readers) + self._opening >= limit:
             raise Overloaded(f"A session may hold {limit} subscriptions.")
 
     def _read_state(self, topic: StateTopic[object], request: TopicRequest) -> tuple[TopicAnswer, StateReader]:
@@ -168,6 +184,15 @@ class StreamResponders(amp.CommandLocator):
             reader = self._readers.get(stream)
             if reader is not None:
                 reader.end(CUT, f"More was waiting than this connection takes ({reason}).")
+
+
+def _result(outcome: tuple[bool, Any]) -> TopicAnswer:
+    """Return what one of several coroutines returned, or raise what it raised."""
+    succeeded, result = outcome
+    if not succeeded:
+        result.raiseException()
+    answer: TopicAnswer = result
+    return answer
 
 
 async def _place(topic: LogTopic, request: TopicRequest) -> tuple[int, Mode]:

@@ -183,9 +183,13 @@ class StreamTestCase(WireTestCase):
             compile_filter=record_filter({"price": 1}),
         )
 
+    def make_room(self) -> StreamRoom:
+        """Make the room of a server."""
+        return StreamRoom(self)
+
     def serve(self, instance_id: str, address: str = ADDRESS) -> Any:
         """Start a server with topics."""
-        self.streams = StreamRoom(self)
+        self.streams = self.make_room()
         self.avatars = self.streams  # type: ignore[assignment] # the room is its own realm here
         return super().serve(instance_id, address)
 

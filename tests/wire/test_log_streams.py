@@ -8,7 +8,7 @@ from spire.series.filter import Compare, Operator
 from spire.wire.errors import Unavailable
 from spire.wire.records import Rows
 from spire.wire.topics import Policy
-from tests.wire.stream_support import Activity, Recorder, StreamTestCase, ticks
+from tests.wire.stream_support import PACKED, Activity, Recorder, StreamTestCase, ticks
 
 
 class LiveTests(StreamTestCase):
@@ -346,6 +346,16 @@ class CapTests(StreamTestCase):
         self.settle()
         self.publish(topics[2], 2, 2)
         self.assertEqual(recorders[2].sequences, [2])
+
+    def test_a_topic_that_takes_long_to_open_holds_a_place(self) -> None:
+        """Topics of one call are opened at the same time, and all of them count."""
+        for number in range(1, 6):
+            self.streams.slow.add(self.log_topic(f"trade/{number}").name)
+            self.subscriptions.log(f"trade/{number}", Recorder(), codec=PACKED)
+        self.settle()
+        self.clock.advance(1.1)
+        self.settle()
+        self.assertEqual(self.streams.streams[0].open_streams, self.limits.subscriptions)
 
 
 class ConflateTests(StreamTestCase):
