@@ -1,0 +1,114 @@
+"""History out of Market Data, page by page: what a relay answers loads with, and resumes beyond its rings."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from attrs import evolve
+from twisted.internet.defer import DeferredSemaphore
+from zope.interface import implementer
+
+from spire.marketdata.codecs import CODECS
+from spire.marketdata.values import Records, parse_topic
+from spire.series.interfaces import ISeries, Series
+from spire.series.loads import Connected, Loaded, load
+from spire.series.query import Interruption, LimitFrom, Query, validate
+from spire.wire.errors import Forbidden, NotAuthenticated, Unavailable
+from spire.wire.server_session import Session
+from spire.wire.topics import HistoryChunk
+
+PAGE: Final = 65_536
+"""Records that are in memory for one reader of history at a time."""
+
+PAGES_AT_ONCE: Final = 48
+"""Pages on their way from upstream at a time, which lets a session have 64 loads under way."""
+
+
+@implementer(ISeries)
+class UpstreamHistory:
+    """Everything that Market Data keeps, for all readers of this relay; `session` is the one with Market Data.
+
+    Nothing is waited for: while Market Data is away a page is UNAVAILABLE, and so is the rest of a load whose epoch has
+    changed meanwhile. Whoever recovers asks again. Other errors are Market Data's own.
+    """
+
+    def __init__(self, session: Connected) -> None:
+        self._session = session
+        self._slots = DeferredSemaphore(PAGES_AT_ONCE)
+
+    async def load(self, session: Session, query: Query) -> Series:  # noqa: ARG002 (the gate has checked it)
+        """Return history as Market Data would. A TAIL is read in one go, anything else in pages from its start."""
+        validate(query)
+        is_tail = query.limit is not None and query.limit_from is LimitFrom.TAIL
+        first = await self.page(query if is_tail else _portion(query, query.limit))
+        chunks = _tail(first) if is_tail else self._pages(query, first)
+        codec = CODECS[parse_topic(query.topic)[0]]
+        return Series(epoch=first.epoch, through=first.through, codec=codec, chunks=chunks)
+
+    async def stretch(self, topic: str, epoch: int, after: int, through: int) -> AsyncIterator[HistoryChunk]:
+        """Yield every record of a topic in a range of sequences of an epoch, of whatever feed session."""
+        while after < through:
+            end = min(after + PAGE, through)
+            wanted = Query(topic=topic, start_sequence=after + 1, end_sequence=end, options={"feed_sessions": "all"})
+            page = await self.page(wanted)
+            if page.epoch != epoch or page.through < end:
+                raise Unavailable("Market Data has begun anew; ask again.")
+            yield _chunk(page.records, after, end)
+            after = end
+
+    async def page(self, query: Query) -> Loaded[Records]:
+        """Return all records of a query at once. Raises Unavailable while Market Data is away."""
+        await self._slots.acquire()
+        try:
+            return await load(
+                self._session, evolve(query, policy=Interruption.BREAK), CODECS[parse_topic(query.topic)[0]]
+            )
+        except (Forbidden, NotAuthenticated) as error:
+            raise Unavailable(f"The relay may not read Market Data: {error.message}") from error
+        finally:
+            self._slots.release()
+
+    async def _pages(self, query: Query, page: Loaded[Records]) -> AsyncIterator[HistoryChunk]:
+        """Yield the first page and those behind it, up to where the topic stood at the first."""
+        epoch = page.epoch
+        end = page.through if query.end_sequence is None else min(page.through, query.end_sequence)
+        left = query.limit
+        reached = (query.start_sequence or 1) - 1
+        while True:
+            count = len(page.records)
+            if count:
+                last = int(page.records["sequence"][-1])
+                yield _chunk(page.records, reached, last)
+                reached = last
+            is_last = count < _size(left)
+            if left is not None:
+                left -= count
+            if is_last or left == 0 or reached >= end:
+                return
+            rest = evolve(query, start_sequence=reached + 1, end_sequence=end)
+            page = await self.page(_portion(rest, left))
+            if page.epoch != epoch:
+                raise Unavailable("Market Data has begun anew; ask again.")
+
+
+def _size(left: int | None) -> int:
+    return PAGE if left is None else min(PAGE, left)
+
+
+def _portion(query: Query, left: int | None) -> Query:
+    """Return the question for the next page, where `left` records are wanted."""
+    return evolve(query, limit=_size(left), limit_from=LimitFrom.HEAD)
+
+
+async def _tail(found: Loaded[Records]) -> AsyncIterator[HistoryChunk]:
+    """Yield what is in memory already in portions, so that not all of it is copied at once."""
+    records = found.records
+    reached = int(records["sequence"][0]) - 1 if len(records) else 0
+    for begin in range(0, len(records), PAGE):
+        part = records[begin : begin + PAGE]
+        last = int(part["sequence"][-1])
+        yield _chunk(part, reached, last)
+        reached = last
+
+
+def _chunk(records: Records, after: int, through: int) -> HistoryChunk:
+    return HistoryChunk(payload=records.tobytes(), count=len(records), after=after, through=through)

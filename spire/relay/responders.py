@@ -1,0 +1,51 @@
+"""From boxes to the Relay's methods and back."""
+
+from typing import Any
+
+from twisted.protocols.amp import CommandLocator, IResponderLocator
+from zope.interface import implementer
+
+from spire.marketdata.commands import FindLastRecords, TakeSnapshot
+from spire.relay.server import RelayServer
+from spire.series.gate import Gate
+from spire.wire.guard import Responders
+from spire.wire.interfaces import IAvatars
+from spire.wire.server_session import Session
+
+
+class RelayResponders(CommandLocator):
+    """What a client may call beside series and streams."""
+
+    def __init__(self, session: Session, server: RelayServer) -> None:
+        self._session = session
+        self._server = server
+
+    @TakeSnapshot.responder
+    async def take_snapshot(self, instrument: int, book_offset: int) -> dict[str, Any]:
+        """Answer what is current of an instrument."""
+        return await self._server.snapshot(self._session, instrument, book_offset)
+
+    @FindLastRecords.responder
+    async def find_last_records(self, instrument: int, trade_date: str) -> dict[str, Any]:
+        """Answer the last records of a trade date."""
+        return await self._server.last_records(self._session, instrument, trade_date)
+
+
+@implementer(IAvatars)
+class RelayAvatars:
+    """Market data for everybody who is logged in; what of it he may see is asked at every call."""
+
+    def __init__(self, server: RelayServer, gate: Gate) -> None:
+        self._server = server
+        self._gate = gate
+
+    def anonymous(self, session: Session) -> IResponderLocator:  # noqa: ARG002 (nobody may anything before login)
+        """Return an empty table."""
+        return CommandLocator()
+
+    def avatar(self, session: Session) -> IResponderLocator:
+        """Return history, streams and snapshots."""
+        return Responders(self._gate.table(session), RelayResponders(session, self._server))
+
+    def closed(self, session: Session) -> None:
+        """Keep nothing: streams and loads release themselves."""

@@ -1,0 +1,157 @@
+"""The Market Data Relay: Market Data for end users, one upstream subscription a topic however many they are."""
+
+from typing import Any, Final
+
+from zope.interface import implementer
+
+from spire.marketdata.commands import FindLastRecords, TakeSnapshot
+from spire.marketdata.values import FEED_SESSIONS_TOPIC, RecordType, parse_topic
+from spire.relay.history import UpstreamHistory
+from spire.relay.markets import MirroredMarkets
+from spire.relay.rights import Rights
+from spire.relay.upstream import RelayedTopic
+from spire.runtime.clock import Clock
+from spire.runtime.metrics import Metrics
+from spire.wire.client_session import ClientSession
+from spire.wire.errors import Forbidden, NotAuthenticated, NotFound, SpireError, Unavailable
+from spire.wire.publisher import Publisher, Topic
+from spire.wire.server_session import Session
+from spire.wire.topics import ITopics
+
+CALL_SECONDS: Final = 10.0
+SWEEP_SECONDS: Final = 5.0
+"""Topics without readers are looked for so often."""
+
+_SNAPSHOT_FIELDS: Final = {
+    RecordType.TRADE: {"trade": b"", "trade_through": 0},
+    RecordType.BBO: {"bbo": b"", "bbo_through": 0},
+    RecordType.BOOK: {"book": b"", "book_rows": 0, "book_through": 0},
+}
+"""What stands in a snapshot for a type that the session may not see."""
+
+
+@implementer(ITopics)
+class RelayServer:
+    """Topics, snapshots and last records of Market Data; `history` answers loads.
+
+    `upstream` is the session with Market Data. Topics and loads are checked by the gate that stands before them;
+    snapshots and last records are checked here, since they hold several types.
+    """
+
+    def __init__(
+        self,
+        *,
+        upstream: ClientSession,
+        rights: Rights,
+        markets: MirroredMarkets,
+        publisher: Publisher,
+        clock: Clock,
+        metrics: Metrics,
+        linger_seconds: float,
+    ) -> None:
+        self.history = UpstreamHistory(upstream)
+        self._upstream = upstream
+        self._rights = rights
+        self._markets = markets
+        self._publisher = publisher
+        self._clock = clock
+        self._linger_seconds = linger_seconds
+        self._relayed: dict[str, RelayedTopic] = {}
+        self._gauge = metrics.gauge("spire_relay_topics", "Topics that are followed upstream.")
+        upstream.on_state(self._upstream_changed)
+
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """The names of the topics that are followed upstream."""
+        return tuple(self._relayed)
+
+    def refusal(self, session: Session, name: str) -> SpireError | None:
+        """Return why a session may not read a topic, or None. Raises NotFound for a name or instrument that is none."""
+        if name == FEED_SESSIONS_TOPIC:
+            return None
+        try:
+            record_type, instrument = parse_topic(name)
+        except ValueError as error:
+            raise NotFound(str(error), topic=name) from None
+        return self._rights.refusal(session.identity, instrument, record_type)
+
+    async def open_topic(self, session: Session, name: str) -> Topic:  # noqa: ARG002 (the gate has checked it)
+        """Return a topic, which is followed from its first reader on. Raises Unavailable while Market Data is away."""
+        if name == FEED_SESSIONS_TOPIC:
+            return self._markets.topic
+        relayed = self._relayed.get(name)
+        if relayed is None:
+            self._require_upstream()
+            relayed = self._relayed[name] = RelayedTopic(
+                name,
+                session=self._upstream,
+                history=self.history,
+                publisher=self._publisher,
+                clock=self._clock,
+                ended=self._forget,
+            )
+            self._gauge.set(len(self._relayed))
+            relayed.start()
+        return await relayed.when_open()
+
+    async def snapshot(self, session: Session, instrument: int, book_offset: int) -> dict[str, Any]:
+        """Return Market Data's answer to TakeSnapshot; of a type that the session may not see, nothing and 0.
+
+        Raises Forbidden where it may see none.
+        """
+        visible = self._rights.visible(session.identity, instrument, tuple(RecordType))
+        offset = book_offset if RecordType.BOOK in visible else 0
+        answer = await self._ask(TakeSnapshot, instrument=instrument, book_offset=offset)
+        visible &= self._rights.visible(session.identity, instrument, tuple(RecordType))
+        for record_type, nothing in _SNAPSHOT_FIELDS.items():
+            if record_type not in visible:
+                answer |= nothing
+        return answer
+
+    async def last_records(self, session: Session, instrument: int, trade_date: str) -> dict[str, Any]:
+        """Return Market Data's answer to FindLastRecords; nothing of a type that the session may not see.
+
+        Raises Forbidden where it may see none.
+        """
+        types = (RecordType.TRADE, RecordType.BBO)
+        visible = self._rights.visible(session.identity, instrument, types)
+        answer = await self._ask(FindLastRecords, instrument=instrument, trade_date=trade_date)
+        visible &= self._rights.visible(session.identity, instrument, types)
+        names = {RecordType.TRADE: "trade", RecordType.BBO: "bbo"}
+        return {name: answer[name] if kind in visible else b"" for kind, name in names.items()}
+
+    def sweep(self) -> None:
+        """Close topics that nobody has read for the time of lingering."""
+        now = self._clock.monotonic()
+        for relayed in tuple(self._relayed.values()):
+            if relayed.is_used:
+                relayed.last_used = now
+            elif now - relayed.last_used >= self._linger_seconds:
+                relayed.close()
+                self._forget(relayed)
+
+    def close(self) -> None:
+        """Follow nothing more."""
+        for relayed in tuple(self._relayed.values()):
+            relayed.close()
+            self._forget(relayed)
+
+    async def _ask(self, command: Any, **arguments: Any) -> dict[str, Any]:
+        try:
+            return await self._upstream.call(command, timeout_seconds=CALL_SECONDS, **arguments)
+        except (Forbidden, NotAuthenticated) as error:
+            raise Unavailable(f"The relay may not read Market Data: {error.message}") from error
+
+    def _require_upstream(self) -> None:
+        if not self._upstream.is_ready:
+            raise Unavailable(f"Market Data is away ({self._upstream.reason}); it is tried again by itself.")
+
+    def _upstream_changed(self, is_ready: bool) -> None:
+        if not is_ready:
+            for relayed in tuple(self._relayed.values()):
+                relayed.give_up_opening(Unavailable("Market Data was lost; it is tried again by itself."))
+
+    def _forget(self, relayed: RelayedTopic) -> None:
+        if self._relayed.get(relayed.name) is relayed:
+            del self._relayed[relayed.name]
+            self._gauge.set(len(self._relayed))
