@@ -70,9 +70,17 @@ class ComplianceClient:
         after: int | None = None,
         epoch: int | None = None,
     ) -> LogSubscription[tuple[Violation, ...]]:
-        """Follow the violations of a trading account: from now on, or behind `after` (0: from the beginning)."""
+        """Follow the violations of a trading account: from now on, or behind `after` (0: from the beginning).
+
+        Behind `after` it also brings everything of a later epoch than `epoch`.
+        """
         return self.session.subscriptions.log(
-            violations_topic(trading_account_id), listener, codec=VIOLATION_CODEC, after=after, epoch=epoch
+            violations_topic(trading_account_id),
+            listener,
+            codec=VIOLATION_CODEC,
+            after=after,
+            epoch=epoch,
+            begin=None if after is None else 0,
         )
 
     async def _call(self, command: Any, **arguments: Any) -> dict[str, Any]:

@@ -20,8 +20,8 @@ class Place:
     sequence: int
 
 
-BEGINNING: Final = Place(0, 0)
-"""The place before anything was followed."""
+BEGINNING: Final = Place(1, 0)
+"""The place before anything was followed: epochs begin with 1, sequences behind 0."""
 
 
 class IComplianceStore(Interface):

@@ -157,7 +157,8 @@ class ComplianceStore:
         """Return violations that match a query, newest first."""
         if trading_account_ids is not None and not trading_account_ids:
             return ()
-        conditions, parameters = ["1 = 1"], []
+        conditions = ["1 = 1"]
+        parameters: list[object] = []
         if trading_account_ids is not None:
             conditions.append(f"trading_account_id IN ({', '.join(['%s'] * len(trading_account_ids))})")
             parameters += trading_account_ids

@@ -11,9 +11,11 @@ from spire.compliance.memory import MemoryComplianceStore
 from spire.compliance.responders import ComplianceAvatars
 from spire.compliance.server import ComplianceService
 from spire.compliance.store import ComplianceStore
+from spire.compliance.upstream import ViolationUpstream
 from spire.compliance.violations import ViolationLog
 from spire.database.errors import StoreDown
 from spire.definitions.client import DefinitionsClient
+from spire.execution.client import OrderExecutionClient
 from spire.locator.client import LocatorLink
 from spire.locator.values import DIRECTORY, Entry
 from spire.service.audit import AuditTrail
@@ -53,8 +55,16 @@ def make_room(
     room.link()
     ids = UidSource(room.upstream("uid_service"), clock=parts.clock, tasks=parts.tasks, metrics=parts.metrics)
     definitions = DefinitionsClient(room.upstream("definitions_service"))
+    orders = OrderExecutionClient(room.upstream("order_execution_service", awaited=False))
     publisher = Publisher(clock=parts.clock, tasks=parts.tasks, metrics=parts.metrics)
     violations = ViolationLog(store=store, publisher=publisher)
+    upstream = ViolationUpstream(
+        client=orders,
+        violations=violations,
+        tell=lambda reason: room.readiness.tell("violations", reason),
+        clock=parts.clock,
+        tasks=parts.tasks,
+    )
     service = ComplianceService(
         directory=locator.directory,
         store=store,
@@ -75,12 +85,14 @@ def make_room(
 
     async def start() -> None:
         await service.start()
+        upstream.start()
         seconds = configuration.compliance.refresh_seconds
         following.append(parts.tasks.every("compliance.refresh", seconds, service.refresh))
 
     def stop() -> None:
         while following:
             following.pop()()
+        upstream.stop()
         publisher.close()
 
     room.add("identifiers", fetch_ids, ids.stop)

@@ -154,8 +154,12 @@ class OrderExecutionClient:
         *,
         after: int | None = 0,
         epoch: int | None = None,
+        begin: int | None = None,
     ) -> LogSubscription[tuple[Activity, ...]]:
-        """Follow the activity of a trading account: from its beginning, behind `after`, or with None from now on."""
+        """Follow the activity of a trading account: from its beginning, behind `after`, or with None from now on.
+
+        In another epoch than `epoch` it begins behind `begin`; without one from then on, unless `after` is 0.
+        """
         return self.session.subscriptions.log(
-            activity_topic(trading_account_id), listener, codec=_CODEC, after=after, epoch=epoch
+            activity_topic(trading_account_id), listener, codec=_CODEC, after=after, epoch=epoch, begin=begin
         )
