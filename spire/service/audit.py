@@ -117,6 +117,7 @@ class AuditTrail:
         *,
         asked: object = None,
         reason: str | None = None,
+        on_behalf_of: int | None = None,
     ) -> AsyncIterator[None]:
         """Record an attempt that is refused inside the block, and let the refusal pass on.
 
@@ -127,7 +128,15 @@ class AuditTrail:
             yield
         except SpireError as error:
             if not isinstance(error, Unavailable) and error.coded != "INTERNAL":
-                event = self.event(session, action, entity, after=asked, reason=reason, outcome=error.coded)
+                event = self.event(
+                    session,
+                    action,
+                    entity,
+                    after=asked,
+                    reason=reason,
+                    on_behalf_of=on_behalf_of,
+                    outcome=error.coded,
+                )
                 try:
                     await record(evolve(event, text=error.message))
                 except StoreError as problem:

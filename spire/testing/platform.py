@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
+from spire.administration.memory import MemoryAdministrationStore
 from spire.locator.bootstrap import setup_directory
 from spire.locator.memory import MemoryLocatorStore
 from spire.locator.passwords import HashCost, PasswordHashes
@@ -36,7 +37,7 @@ class Platform:
     """Rooms by name ("uid", "market-data"), made from the same configuration files as a real instance at `home`.
 
     Nothing happens by itself: time passes in `run`, `advance` and `start`. A room that is stopped and started again has
-    lost what its memory store held, but for the Locator, whose store is kept.
+    lost what its memory store held, but for the Locator and Administration, whose stores are kept.
     """
 
     def __init__(self, home: Path, *, start: Timestamp = OPENING, seed: int = 1) -> None:
@@ -47,6 +48,7 @@ class Platform:
         self.rooms: dict[str, SpireService] = {}
         self._random = random.Random(seed)  # noqa: S311 - tests repeat
         self._directory_store = MemoryLocatorStore()
+        self.administration_store = MemoryAdministrationStore()
 
     def parts(self) -> Parts:
         """Return the parts of one more room or client; it counts and runs its tasks apart from the others."""
@@ -75,6 +77,8 @@ class Platform:
             if name == "service-locator":
                 options["store"] = self._directory_store
                 self.run(self._set_up_directory())
+            elif name == "administration":
+                options["store"] = self.administration_store
             room: SpireService = tap.make_room(self.configuration(name), self.parts(), **options)
             self.rooms[name] = room
             self.run(room.start(), seconds)
