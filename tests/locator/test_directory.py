@@ -228,6 +228,63 @@ class InheritanceProperties(SynchronousTestCase):
         self.assertEqual(directory.holds(99, Right.MOVE, target), granted in above)
 
 
+class LineageTests(SynchronousTestCase):
+    """What binds an entry, from the root down: rules and halts are asked in this order."""
+
+    def setUp(self) -> None:
+        self.directory = demo()
+
+    def test_it_leads_from_the_root_to_the_entry(self) -> None:
+        """Each directory once, the entry last."""
+        self.assertEqual(self.directory.lineage(BOOK), (ROOT, GROUPS, DEMO, ACCOUNTS, BOOK))
+
+    def test_the_root_stands_alone(self) -> None:
+        """Nothing is above it."""
+        self.assertEqual(self.directory.lineage(ROOT), (ROOT,))
+
+    def test_an_unknown_entry_has_none(self) -> None:
+        """Nor is there an entry to stand at its end."""
+        self.assertEqual(self.directory.lineage(NEW), ())
+
+    def test_every_parent_is_in_it(self) -> None:
+        """What stands above any parent comes before that parent, and everything before the entry."""
+        self.directory.put(place(NEW, "desk", GROUPS))
+        self.directory.put(evolve(self.directory.entry(BOOK), parents=(ACCOUNTS, NEW)))
+        found = self.directory.lineage(BOOK)
+        self.assertEqual(set(found), {ROOT, GROUPS, DEMO, ACCOUNTS, NEW, BOOK})
+        self.assertEqual((found[:2], found[-1]), ((ROOT, GROUPS), BOOK))
+        self.assertLess(found.index(DEMO), found.index(ACCOUNTS))
+
+    def test_a_parent_above_another_parent_comes_first(self) -> None:
+        """An entry directly in a group and in a directory of it: the longest way up counts."""
+        self.directory.put(evolve(self.directory.entry(BOOK), parents=(DEMO, ACCOUNTS)))
+        self.assertEqual(self.directory.lineage(BOOK), (ROOT, GROUPS, DEMO, ACCOUNTS, BOOK))
+
+    def test_a_parent_that_is_not_there_yet_is_left_out(self) -> None:
+        """Rows may come before their parents do."""
+        self.directory.put(evolve(self.directory.entry(BOOK), parents=(ACCOUNTS, NEW)))
+        self.assertEqual(self.directory.lineage(BOOK), (ROOT, GROUPS, DEMO, ACCOUNTS, BOOK))
+
+    def test_rows_that_form_a_cycle_for_a_moment_do_not_hang(self) -> None:
+        """Everything above is named once."""
+        self.directory.put(evolve(self.directory.entry(DEMO), parents=(GROUPS, ACCOUNTS)))
+        found = self.directory.lineage(BOOK)
+        self.assertEqual(sorted(found), sorted((ROOT, GROUPS, DEMO, ACCOUNTS, BOOK)))
+
+    @settings(max_examples=80, deadline=None, derandomize=True)
+    @given(graphs(), st.data())
+    def test_each_stands_after_all_above_it(
+        self, graph: list[tuple[int, tuple[int, ...]]], data: st.DataObject
+    ) -> None:
+        """For any graph: the ancestry, in an order that goes down only."""
+        directory = Directory([place(node, f"n{node}", *parents) for node, parents in graph])
+        target = data.draw(st.sampled_from([node for node, _ in graph]))
+        found = directory.lineage(target)
+        self.assertEqual(sorted(found), sorted(directory.ancestry(target)))
+        for at, node in enumerate(found):
+            self.assertLessEqual(set(directory.entry(node).parents), set(found[:at]))
+
+
 class KindTests(SynchronousTestCase):
     """Only accounts hold rights."""
 
