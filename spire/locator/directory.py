@@ -161,15 +161,23 @@ class Directory:
 
     def lineage(self, entry_id: int) -> tuple[int, ...]:
         """Return everything above an entry and the entry itself, each after all that stands above it, the root first."""
-        depths: dict[int, int] = {}
-        waiting = [(entry_id, 0)]
+        order: list[int] = []  # each behind all that stands above it
+        seen: set[int] = set()
+        waiting = [(entry_id, False)]
         while waiting:
-            here, depth = waiting.pop()
+            here, is_done = waiting.pop()
             entry = self._entries.get(here)
-            if entry is None or depths.get(here, -1) >= depth or depth > len(self._entries):
-                continue
-            depths[here] = depth
-            waiting.extend((parent, depth + 1) for parent in entry.parents)
+            if is_done:
+                order.append(here)
+            elif entry is not None and here not in seen:
+                seen.add(here)
+                waiting.append((here, True))
+                waiting.extend((parent, False) for parent in entry.parents)
+        depths = dict.fromkeys(order, 0)
+        for here in reversed(order):
+            for parent in self._entries[here].parents:
+                if parent in depths:
+                    depths[parent] = max(depths[parent], depths[here] + 1)
         return tuple(sorted(depths, key=lambda above: (-depths[above], above)))
 
     def holds(self, account_id: int, right: Right, target_id: int) -> bool:

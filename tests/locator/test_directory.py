@@ -14,6 +14,7 @@ from tests.locator.places import (
     ADMINISTRATORS,
     BOOK,
     DEMO,
+    GROUPS,
     MANAGERS,
     MAX,
     NEW,
