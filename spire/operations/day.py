@@ -33,8 +33,8 @@ FOLLOW_SECONDS: Final = 15.0
 AGAIN_SECONDS: Final = 0.5
 NAMES_SECONDS: Final = 5.0
 FIRM_ZONE: Final = "America/New_York"
-ORDER: Final = ("KEPT", "OPENED", "ALREADY_OPEN")
-"""How the outcomes are told: what needs a person first."""
+OUTCOMES: Final = {"KEPT": "kept", "OPENED": "opened", "ALREADY_OPEN": "untouched"}
+"""How the outcomes are told, what needs a person first."""
 
 COLUMNS: Final = (
     Column("account", "Account"),
@@ -63,7 +63,7 @@ def main(context: click.Context, home: Path | None, date: str | None, as_json: b
     """
     make_shell: Callable[..., Shell] = Shell if context.obj is None else context.obj
     shell = make_shell(environ=dict(os.environ), home=home, output=Output(as_json=as_json))
-    wanted = None if date is None else _checked(date)
+    wanted = None if date is None else checked_date(date)
     layout = Layout(shell.home.absolute())
     deployment, zone, secret = shell.deployment, firm_zone(layout), _secret(layout)
 
@@ -79,7 +79,8 @@ def main(context: click.Context, home: Path | None, date: str | None, as_json: b
     shell.run_as(make, body)
 
 
-def _checked(date: str) -> str:
+def checked_date(date: str) -> str:
+    """Return an ISO date as it stands; a BadParameter says what is wrong with it."""
     try:
         if calendar_date.fromisoformat(date).isoformat() == date:
             return date
@@ -148,11 +149,11 @@ async def _patiently(
 
 async def show_opened(spire: Spire, output: Output, business_date: str, accounts: tuple[OpenedAccount, ...]) -> None:
     """Tell what was opened, untouched and kept."""
-    counts = {outcome: sum(account.outcome == outcome for account in accounts) for outcome in ORDER}
-    opened, untouched, kept = counts["OPENED"], counts["ALREADY_OPEN"], counts["KEPT"]
+    counts = {outcome: sum(account.outcome == outcome for account in accounts) for outcome in OUTCOMES}
+    told = ", ".join(f"{number} {OUTCOMES[outcome]}" for outcome, number in counts.items() if number)
     output.line(
-        {"business_date": business_date, "opened": opened, "untouched": untouched, "kept": kept},
-        f"Business date {business_date}: {opened} opened, {untouched} untouched, {kept} kept.",
+        {"business_date": business_date} | {OUTCOMES[outcome]: number for outcome, number in counts.items()},
+        f"Business date {business_date} is open: {told or 'there is no trading account'}.",
     )
     names = await _names(spire)
     rows = (
@@ -163,10 +164,11 @@ async def show_opened(spire: Spire, output: Output, business_date: str, accounts
             "mode": account.mode.name,
             "reason": account.reason or None,
         }
-        for account in sorted(accounts, key=lambda each: (ORDER.index(each.outcome), each.trading_account_id))
+        for account in sorted(accounts, key=lambda each: (list(OUTCOMES).index(each.outcome), each.trading_account_id))
     )
-    output.table(COLUMNS, rows, empty="There is no trading account.")
-    if kept:
+    if accounts:
+        output.table(COLUMNS, rows)
+    if counts["KEPT"]:
         output.note("A risk officer releases what was kept: spire risk release ACCOUNT --reason TEXT")
 
 

@@ -6,13 +6,13 @@ from io import StringIO
 from typing import Any
 
 import click
-from twisted.internet.defer import Deferred, DeferredList, FirstError
 
 from spire.charting.values import PRICED, CandleTopic, Eligibility, candle_notional, candle_vwap
 from spire.client.platform import Spire
 from spire.definitions.client import DefinitionsClient
 from spire.definitions.instruments import Instrument
 from spire.marketdata.values import BestBidOffer, Records, RecordType, Trade, bbo_of, topic_of, trade_of
+from spire.operations.commands.following import Printer, follow_to_end
 from spire.operations.commands.output import Column, Output, short_time
 from spire.operations.commands.parameters import INTERVAL, time_range
 from spire.operations.commands.shell import logged_in
@@ -20,8 +20,8 @@ from spire.operations.commands.tickers import find_instrument
 from spire.series.query import Interruption, Query
 from spire.values.amounts import format_amount
 from spire.values.time import Timestamp, format_timestamp
-from spire.wire.errors import Invalid, SpireError
-from spire.wire.topics import Policy, StreamListener
+from spire.wire.errors import Invalid
+from spire.wire.topics import Policy
 
 QUOTE_COLUMNS = (
     Column("ticker", "Ticker"),
@@ -60,48 +60,6 @@ feed_session_option = click.option(
 )
 
 
-class Printer(StreamListener[Records]):
-    """Writes each record that comes, until the stream ends; `ended` then fails with why, or with BrokenPipeError."""
-
-    def __init__(self, write: Callable[[Any], None]) -> None:
-        self.ended: Deferred[None] = Deferred()
-        self._write = write
-
-    def update(self, records: Records) -> None:
-        """Write records, as long as there is somebody who reads them."""
-        if self.ended.called:
-            return
-        try:
-            for record in records:
-                self._write(record)
-        except BrokenPipeError as error:
-            self.ended.errback(error)
-
-    def lost(self, error: SpireError) -> None:
-        """Tell of a hole by ending: a line that is missing would look like no line."""
-        if not self.ended.called:
-            self.ended.errback(error)
-
-
-async def follow_to_end(spire: Spire, output: Output, printers: Sequence[Printer]) -> None:
-    """Go on until one of the streams ends, and raise why; tells when the server goes away and when it is back."""
-    service = spire.deployment.market_data_service
-
-    is_over = False
-
-    def tell(is_ready: bool) -> None:
-        if not is_over:
-            output.note(f"{service} is back." if is_ready else f"{service} is away; this goes on when it is back.")
-
-    spire.market_data.session.on_state(tell)
-    try:
-        await DeferredList([printer.ended for printer in printers], fireOnOneErrback=True, consumeErrors=True)
-    except FirstError as error:
-        error.subFailure.raiseException()
-    finally:
-        is_over = True
-
-
 @click.command()
 @click.argument("tickers", nargs=-1, required=True, metavar="TICKER...")
 @click.option(
@@ -131,13 +89,13 @@ async def quotes(spire: Spire, output: Output, tickers: tuple[str, ...], follow:
     output.table(QUOTE_COLUMNS, rows)
     if not follow:
         return
-    printers = []
+    printers: list[Printer[Records]] = []
     for instrument, (epoch, through) in zip(instruments, seen, strict=True):
-        printer = Printer(_quote_writer(output, instrument))
+        printer: Printer[Records] = Printer(_quote_writer(output, instrument))
         number = instrument.instrument_id
         spire.market_data.subscribe(RecordType.BBO, number, printer, after=through, epoch=epoch, policy=Policy.CONFLATE)
         printers.append(printer)
-    await follow_to_end(spire, output, printers)
+    await follow_to_end(output, spire.market_data.session, printers)
 
 
 def _quote_writer(output: Output, instrument: Instrument) -> Callable[[Any], None]:
@@ -227,11 +185,11 @@ async def trades(
         time = f"{short_time(row['market_time']):<23}"
         output.line(row, f"{row['sequence']:>8}  {time}  {row['price']:>10}  {row['size']:>9}  {row['venue']}")
 
-    printer = Printer(write)
+    printer: Printer[Records] = Printer(write)
     spire.market_data.subscribe(
         RecordType.TRADE, instrument.instrument_id, printer, after=found.through, epoch=found.epoch
     )
-    await follow_to_end(spire, output, [printer])
+    await follow_to_end(output, spire.market_data.session, [printer])
 
 
 def trade_row(definitions: DefinitionsClient, trade: Trade) -> dict[str, Any]:

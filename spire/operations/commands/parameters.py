@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import click
 
 from spire.charting.values import DAY, LONGEST_INTERVAL
-from spire.values.amounts import parse_price, parse_quantity
-from spire.values.time import NANOSECONDS, Timestamp, parse_timestamp, timestamp_of
+from spire.values.amounts import format_amount, parse_money, parse_price, parse_quantity
+from spire.values.time import NANOSECONDS, Timestamp, format_timestamp, parse_timestamp, timestamp_of
 
 UNITS: Final = {
     "s": NANOSECONDS,
@@ -68,6 +68,8 @@ class _Parsed(click.ParamType[Any]):
 
 PRICE: Final[click.ParamType[Any]] = _Parsed("price", parse_price)
 QUANTITY: Final[click.ParamType[Any]] = _Parsed("quantity", parse_quantity)
+MONEY: Final[click.ParamType[Any]] = _Parsed("money", parse_money)
+MOMENT: Final[click.ParamType[Any]] = _Parsed("time", lambda text: parse_moment(text, "UTC"))
 INTERVAL: Final[click.ParamType[Any]] = _Parsed("interval", parse_interval)
 
 
@@ -91,3 +93,13 @@ def _moment_or_none(text: str | None, zone: str, name: str) -> Timestamp | None:
         return parse_moment(text, zone)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=name) from error
+
+
+def amount_or_none(value: int | None) -> str | None:
+    """Return an amount as text, None for none."""
+    return None if value is None else format_amount(value)
+
+
+def time_or_none(value: Timestamp | None) -> str | None:
+    """Return a time as text, None for none."""
+    return None if value is None else format_timestamp(value)

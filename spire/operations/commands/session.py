@@ -14,10 +14,14 @@ SERVICES = (
     "service_locator",
     "uid_service",
     "definitions_service",
+    "administration_service",
     "market_data_service",
     "market_data_feed_service",
+    "market_data_relay_service",
     "charting_service",
+    "compliance_service",
     "order_execution_service",
+    "risk_service",
 )
 ANSWERS = "up"
 REGISTERED = "registered"

@@ -1,13 +1,33 @@
 """Tickers as people type them."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
+from typing import Final
 
+from spire.client.platform import Spire
 from spire.definitions.client import DefinitionsClient
 from spire.definitions.instruments import Instrument
 from spire.values.tickers import parse_ticker
-from spire.wire.errors import NotFound
+from spire.wire.errors import NotFound, Unavailable
 
-MOST_SUGGESTIONS = 3
+MOST_SUGGESTIONS: Final = 3
+DEFINITIONS_SECONDS: Final = 3.0
+
+
+async def tickers_of(spire: Spire) -> Callable[[int], str]:
+    """Return what answers the ticker of an instrument's number: the number itself while Definitions is away."""
+    try:
+        definitions = await spire.definitions_ready(DEFINITIONS_SECONDS)
+    except Unavailable:
+        return str
+
+    def ticker(instrument_id: int) -> str:
+        try:
+            return str(definitions.instruments.by_id(instrument_id).ticker)
+        except NotFound:
+            return str(instrument_id)
+
+    return ticker
 
 
 def find_instrument(definitions: DefinitionsClient, text: str) -> Instrument:

@@ -1,0 +1,117 @@
+"""Accounts, trading accounts and groups as people name them, and their names for what servers number."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import click
+
+from spire.client.platform import Spire
+from spire.locator.values import Entry, Kind
+from spire.wire.errors import Forbidden, Invalid, NotFound, Unavailable
+
+GROUPS: Final = "trading_groups"
+GROUP_PLACES: Final = ("accounts", "traders", "managers")
+ROLE_PLACES: Final = ("administrators", "risk_officers", "auditors", "operators", "services")
+ORDERS: Final = "order_execution_service"
+MOST_NAMED: Final = 10
+
+account_argument = click.argument("account", metavar="ACCOUNT")
+reason_option = click.option("--reason", required=True, help="Why; it is kept with the change.")
+
+
+async def trading_accounts(spire: Spire) -> dict[int, str]:
+    """Return the names of the trading accounts that the caller may see, by id.
+
+    Order Execution shows officers and auditors all of them; while it is away there are those that the directory shows.
+    """
+    found = {entry.entry_id: entry.name for entry in await spire.directory.trading_accounts()}
+    try:
+        await spire.ready(ORDERS)
+        found |= {view.trading_account_id: view.name for view in await spire.orders.trading_accounts()}
+    except (Unavailable, Forbidden):
+        if not found:
+            raise
+    return found
+
+
+async def trading_account_id(spire: Spire, name: str) -> int:
+    """Return the id of the trading account that is called so, or has this number.
+
+    Raises NotFound, and Invalid where two groups have one of that name.
+    """
+    return _the_one(name, await trading_accounts(spire))
+
+
+def _the_one(name: str, accounts: Mapping[int, str]) -> int:
+    found = [number for number, known in accounts.items() if known == name]
+    if len(found) > 1:
+        raise Invalid(f"Several trading accounts are called {name}: name its number, {_listed(map(str, found))}.")
+    if found:
+        return found[0]
+    if name.isascii() and name.isdecimal() and int(name) in accounts:
+        return int(name)
+    error = NotFound(f"There is no trading account {name} that you may see.", account=name)
+    if accounts:
+        error.details["known"] = _listed(sorted(accounts.values()))
+    raise error
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = ["..."] if len(names) > MOST_NAMED else []
+    return ", ".join([*names[:MOST_NAMED], *more])
+
+
+async def group(spire: Spire, name: str) -> Entry:
+    """Return a trading group's directory; NotFound."""
+    if "/" in name:
+        raise NotFound(f"There is no trading group {name}.", group=name)
+    return await spire.directory.find(f"{GROUPS}/{name}")
+
+
+async def principal(spire: Spire, name: str) -> Entry:
+    """Return the account of a person or service, by name or number, wherever it stands; NotFound.
+
+    Only whoever may read the directory finds others: administrators.
+    """
+    if name.isascii() and name.isdecimal():
+        entry, _, _ = await spire.directory.load(int(name))
+        if entry.kind is Kind.ACCOUNT:
+            return entry
+        raise NotFound(f"{name} is no account.", account=name)
+    for place in [*ROLE_PLACES, *await _group_places(spire)]:
+        try:
+            return await spire.directory.find(f"{place}/{name}")
+        except NotFound:
+            continue
+    raise NotFound(f"There is no account {name} that you may see.", account=name)
+
+
+async def _group_places(spire: Spire) -> list[str]:
+    try:
+        groups = await spire.directory.children((await spire.directory.find(GROUPS)).entry_id)
+    except NotFound:
+        return []
+    return [f"{GROUPS}/{entry.name}/{place}" for entry in groups for place in ("traders", "managers")]
+
+
+class Names:
+    """The names of directory entries by id, each asked for once; the number where the caller may not see it."""
+
+    def __init__(self, spire: Spire, known: Mapping[int, str] | None = None) -> None:
+        self._directory = spire.directory
+        self.known: dict[int, str] = dict(known or {})
+
+    async def of(self, entry_id: int) -> str:
+        """Return the name of an entry."""
+        if entry_id not in self.known:
+            try:
+                entry, _, _ = await self._directory.load(entry_id)
+                self.known[entry_id] = entry.name
+            except (NotFound, Unavailable):
+                self.known[entry_id] = str(entry_id)
+        return self.known[entry_id]
+
+    async def of_one(self, entry_id: int | None) -> str | None:
+        """Return the name of an entry, None for none."""
+        return None if entry_id is None else await self.of(entry_id)

@@ -1,0 +1,129 @@
+"""`spire-admin audit`: what was changed or tried, from the audit logs of all servers."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import click
+from attrs import evolve
+
+from spire.client.platform import Spire
+from spire.operations.commands.accounts import principal
+from spire.operations.commands.output import Column, Output
+from spire.operations.commands.parameters import MOMENT
+from spire.operations.commands.shell import logged_in
+from spire.service.audit import audit_events
+from spire.values.audit import AuditEvent, AuditQuery
+from spire.values.conversion import to_plain
+from spire.values.time import Timestamp, format_timestamp
+from spire.wire.client_session import ClientSession
+from spire.wire.errors import Forbidden, NotFound, SpireError, Unavailable
+
+SERVERS: Final[Mapping[str, str]] = {
+    "service-locator": "service_locator",
+    "administration": "administration_service",
+    "compliance": "compliance_service",
+    "order-execution": "order_execution_service",
+    "risk": "risk_service",
+}
+"""The services that keep an audit log, by the names of their servers."""
+
+ALL: Final = "all"
+PAGE: Final = 200
+MOST_SEARCHED: Final = 20_000
+"""Events of a log among which a name is looked for that the directory does not know."""
+
+COLUMNS: Final = (
+    Column("time", "Time (UTC)", is_time=True),
+    Column("server", "Server"),
+    Column("actor_name", "Actor"),
+    Column("action", "Action"),
+    Column("entity", "Entity"),
+    Column("entity_version", "Version", numeric=True),
+    Column("outcome", "Outcome"),
+    Column("channel", "Channel"),
+    Column("told", "Reason"),
+)
+
+
+@click.command()
+@click.option(
+    "--server",
+    type=click.Choice([*SERVERS, ALL]),
+    default=ALL,
+    show_default=True,
+    help="The server whose log is read.",
+)
+@click.option("--actor", help="By this account only.")
+@click.option("--entity", help="Of this entity only, as the log names it: KIND:ID.")
+@click.option("--action", help="Of this action only, as the log names it.")
+@click.option("--since", type=MOMENT, help="From this time on: 2013-10-08T13:30:00Z.")
+@click.option("--until", type=MOMENT, help="Until this time.")
+@click.option(
+    "--last", "limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most."
+)
+@logged_in
+async def audit(
+    spire: Spire,
+    output: Output,
+    server: str,
+    actor: str | None,
+    entity: str | None,
+    action: str | None,
+    since: Timestamp | None,
+    until: Timestamp | None,
+    limit: int,
+) -> None:
+    """Show the latest changes and refused attempts of all servers, oldest first; for auditors and administrators.
+
+    For example: spire-admin audit --server administration --actor administrator --last 20
+
+    With --json each event is whole, with what was before and after. A log that cannot be read is an error, behind what
+    the others hold.
+    """
+    account = None if actor is None else await _account_id(spire, actor)
+    query = AuditQuery(limit=min(limit, PAGE), actor=account, entity=entity, action=action, since=since, until=until)
+    name = actor if account is None else None
+    found: list[tuple[str, AuditEvent]] = []
+    failure: SpireError | None = None
+    for each, service in SERVERS.items():
+        if server not in (each, ALL):
+            continue
+        try:
+            session = spire.link.session if service == "service_locator" else await spire.ready(service)
+            found += [(each, event) for event in await _latest(session, query, limit, name)]
+        except Unavailable as error:
+            failure = Unavailable(f"The audit log of {each} is missing here: {error.message}", server=each)
+    latest = sorted(found, key=lambda one: one[1].time)[-limit:]
+    output.table(COLUMNS, [event_row(each, event) for each, event in latest], empty="No such events.")
+    if failure is not None:
+        raise failure
+
+
+async def _account_id(spire: Spire, name: str) -> int | None:
+    """Return an account's number; None for a name that the directory does not tell, which the events may carry."""
+    try:
+        return (await principal(spire, name)).entry_id
+    except (NotFound, Forbidden):
+        return None
+
+
+async def _latest(session: ClientSession, query: AuditQuery, limit: int, name: str | None) -> list[AuditEvent]:
+    """Return the latest events, newest first, those of an actor's name if one is given."""
+    found: list[AuditEvent] = []
+    seen = 0
+    while len(found) < limit and seen < MOST_SEARCHED:
+        events, before = await audit_events(session, query)
+        seen += len(events)
+        found += [event for event in events if name in (None, event.actor_name)]
+        if before is None:
+            break
+        query = evolve(query, before=before)
+    return found[:limit]
+
+
+def event_row(server: str, event: AuditEvent) -> dict[str, Any]:
+    """Return an event whole, with what a table shows of it."""
+    row: dict[str, Any] = {"server": server} | to_plain(event)
+    row["time"] = format_timestamp(event.time)
+    row["told"] = event.text or event.reason
+    return row

@@ -1,0 +1,120 @@
+"""`halt`, of `spire` and of `spire-admin`: the kill switch."""
+
+from typing import Any, Final
+
+import click
+
+from spire.client.platform import Spire
+from spire.execution.values import Halt, HaltRequest
+from spire.operations.commands.accounts import Names, reason_option, trading_account_id, trading_accounts
+from spire.operations.commands.output import Column, Output
+from spire.operations.commands.parameters import time_or_none
+from spire.operations.commands.shell import logged_in
+from spire.values.risk import HaltAction, HaltMode, HaltScope
+from spire.values.time import format_timestamp
+
+SERVICE: Final = "order_execution_service"
+HALT_SECONDS: Final = 15.0
+"""A halt waits for the answers to its cancels."""
+
+COLUMNS: Final = (
+    Column("halt_id", "Halt", numeric=True),
+    Column("scope", "Scope"),
+    Column("account", "Account"),
+    Column("mode", "Mode"),
+    Column("set_by", "By"),
+    Column("set_at", "Since (UTC)", is_time=True),
+    Column("released", "Released (UTC)", is_time=True),
+    Column("reason", "Reason"),
+)
+OPERATOR: Final = "operator"
+"""Who sets a halt at the server's own socket."""
+
+
+@click.group()
+def halt() -> None:
+    """Stop orders of the whole firm or of a trading account, and let them pass again; for risk officers."""
+
+
+@halt.command("list")
+@logged_in
+async def list_halts(spire: Spire, output: Output) -> None:
+    """List the halts in force.
+
+    For example: spire halt list
+    """
+    await spire.ready(SERVICE)
+    view = spire.orders.halts()
+    await view.when_ready()
+    names = Names(spire, await trading_accounts(spire))
+    rows = [await halt_row(view.rows[key], names) for key in sorted(view.rows, key=int)]
+    view.close()
+    output.table(COLUMNS, rows, empty="No halt is in force.")
+
+
+@halt.command("set")
+@click.option("--firm", is_flag=True, help="Stop orders of the whole firm.")
+@click.option("--account", help="Stop orders of this trading account.")
+@click.option("--no-new", is_flag=True, help="Stop every new order. [default: those that open positions]")
+@click.option("--cancel-all", is_flag=True, help="Cancel the live orders too.")
+@reason_option
+@logged_in
+async def set_halt(
+    spire: Spire, output: Output, firm: bool, account: str | None, no_new: bool, cancel_all: bool, reason: str
+) -> None:
+    """Stop orders at once, until somebody else releases the halt. Cancels always pass.
+
+    For example: spire halt set --firm --no-new --cancel-all --reason "prices cannot be right"
+    """
+    if firm == (account is not None):
+        raise click.UsageError("Name either --firm or --account.")
+    await spire.ready(SERVICE)
+    request = HaltRequest(
+        scope=HaltScope.FIRM if account is None else HaltScope.TRADING_ACCOUNT,
+        scope_id=0 if account is None else await trading_account_id(spire, account),
+        mode=HaltMode.NO_NEW if no_new else HaltMode.NO_OPENING,
+        actions=HaltAction.CANCEL_ALL if cancel_all else HaltAction.NONE,
+        reason=reason,
+    )
+    outcome = await spire.orders.set_halt(request, timeout_seconds=HALT_SECONDS)
+    row = await halt_row(outcome.halt, Names(spire))
+    if output.as_json:
+        row["confirmed"] = [str(order_id) for order_id in outcome.confirmed]
+        row["unconfirmed"] = [str(order_id) for order_id in outcome.unconfirmed]
+    output.table(COLUMNS, [row])
+    if cancel_all:
+        output.note(f"{len(outcome.confirmed)} orders are cancelled.")
+    if outcome.unconfirmed:
+        listed = ", ".join(map(str, outcome.unconfirmed))
+        output.note(f"{len(outcome.unconfirmed)} cancels are not confirmed yet: {listed}. See: spire order list")
+
+
+@halt.command("release")
+@click.argument("halt_id", type=click.IntRange(min=1), metavar="HALT_ID")
+@reason_option
+@logged_in
+async def release(spire: Spire, output: Output, halt_id: int, reason: str) -> None:
+    """End the halt HALT_ID, which somebody else has set.
+
+    For example: spire halt release 7 --reason "prices are right again"
+    """
+    await spire.ready(SERVICE)
+    ended = await spire.orders.release_halt(halt_id, reason)
+    output.table(COLUMNS, [await halt_row(ended, Names(spire))])
+
+
+async def halt_row(halt: Halt, names: Names) -> dict[str, Any]:
+    """Return one line of halts."""
+    return {
+        "halt_id": str(halt.halt_id),
+        "scope": halt.scope.name,
+        "account": await names.of(halt.scope_id) if halt.scope_id else None,
+        "mode": halt.mode.name,
+        "actions": None if not halt.actions else halt.actions.name,
+        "set_by": OPERATOR if halt.set_by is None else await names.of(halt.set_by),
+        "set_at": format_timestamp(halt.set_at),
+        "reason": halt.reason,
+        "released": time_or_none(halt.released),
+        "released_by": await names.of_one(halt.released_by),
+        "release_reason": halt.release_reason,
+    }

@@ -1,0 +1,198 @@
+"""Limits: `spire limits`, and `spire-admin limits set|show|history`."""
+
+from typing import Any, Final
+
+import click
+
+from spire.administration.values import Limits, LimitTerms
+from spire.client.platform import Spire
+from spire.operations.commands.accounts import (
+    Names,
+    account_argument,
+    reason_option,
+    trading_account_id,
+    trading_accounts,
+)
+from spire.operations.commands.output import Column, Output
+from spire.operations.commands.parameters import MONEY, time_or_none
+from spire.operations.commands.shell import logged_in
+from spire.values.amounts import Money, format_amount
+from spire.values.codes import Currency
+from spire.values.risk import RiskMode
+from spire.values.time import format_timestamp
+
+SERVICE: Final = "administration_service"
+
+COLUMNS: Final = (
+    Column("account", "Account"),
+    Column("buying_power", "Buying power", numeric=True),
+    Column("net_loss", "Loss limit", numeric=True),
+    Column("currency", "Currency"),
+    Column("transition_seconds", "Transition s", numeric=True),
+    Column("allowed_state", "Allowed"),
+    Column("state", "State"),
+    Column("version", "Version", numeric=True),
+    Column("actor", "By"),
+    Column("effective_from", "From (UTC)", is_time=True),
+    Column("reason", "Reason"),
+)
+HISTORY_COLUMNS: Final = tuple(column for column in COLUMNS if column.key != "state")
+NEVER_SET: Final = "Limits were never set: the account may not open positions."
+
+
+@click.command("limits")
+@click.argument("account", required=False, metavar="[ACCOUNT]")
+@click.option("--history", "with_history", is_flag=True, help="Every version that the limits of ACCOUNT had.")
+@logged_in
+async def show_limits(spire: Spire, output: Output, account: str | None, with_history: bool) -> None:
+    """Show the limits of ACCOUNT, or of every trading account that you see: terms, version, by whom and why.
+
+    For example: spire limits demo_trader --history
+    """
+    if with_history:
+        if account is None:
+            raise click.UsageError("--history needs an ACCOUNT.")
+        await tell_history(spire, output, account)
+    else:
+        await tell_limits(spire, output, account)
+
+
+@click.group()
+def limits() -> None:
+    """Set and show the limits of trading accounts."""
+
+
+@limits.command("set")
+@account_argument
+@click.option("--currency", help="The currency of the amounts. [default: as it was, else the trading account's]")
+@click.option("--buying-power", type=MONEY, help="What it may tie up; 0 is nothing. [default: as it was]")
+@click.option("--net-loss", type=MONEY, help="The loss of a day at which Risk stops it. [default: as it was]")
+@click.option("--transition-seconds", type=int, help="From CLOSE_ORDERS to DISABLED. [default: as it was, else 300]")
+@click.option(
+    "--allowed-state",
+    type=click.Choice(list(RiskMode.__members__), case_sensitive=False),
+    help="The most that it may do on any day. [default: as it was, else ACTIVE]",
+)
+@reason_option
+@click.option("--expected-version", type=click.IntRange(min=0), help="Refuse if another version holds (0: never set).")
+@logged_in
+async def set_limits(
+    spire: Spire,
+    output: Output,
+    account: str,
+    currency: str | None,
+    buying_power: Money | None,
+    net_loss: Money | None,
+    transition_seconds: int | None,
+    allowed_state: str | None,
+    reason: str,
+    expected_version: int | None,
+) -> None:
+    """Set the limits of the trading account ACCOUNT, at once.
+
+    For example: spire-admin limits set demo_trader --buying-power 2000000 --net-loss 50000 --reason "a good year"
+
+    What is not named stays as it is. Without --expected-version it is the version that was read a moment before: if
+    somebody else changes the limits meanwhile, it ends with CONFLICT and nothing is changed.
+    """
+    number = await trading_account_id(spire, account)
+    await spire.ready(SERVICE)
+    former = (await spire.administration.standing(number)).limits
+    known = None if former is None else former.terms
+    if known is None and (buying_power is None or net_loss is None):
+        raise click.UsageError("The limits were never set: name --buying-power and --net-loss.")
+    terms = LimitTerms(
+        currency=Currency(currency) if currency else await _currency(spire, number, known),
+        buying_power=_chosen(buying_power, known and known.buying_power, Money(0)),
+        net_loss=_chosen(net_loss, known and known.net_loss, Money(0)),
+        transition_seconds=_chosen(transition_seconds, known and known.transition_seconds, 300),
+        allowed_state=_chosen(
+            RiskMode[allowed_state.upper()] if allowed_state else None, known and known.allowed_state, RiskMode.ACTIVE
+        ),
+    )
+    version = expected_version if expected_version is not None else 0 if former is None else former.version
+    made = await spire.administration.set_limits(number, terms, expected_version=version, reason=reason)
+    names = Names(spire, await trading_accounts(spire))
+    output.table(HISTORY_COLUMNS, [await limits_row(made, names)])
+
+
+def _chosen(given: Any, known: Any, default: Any) -> Any:
+    return given if given is not None else known if known is not None else default
+
+
+async def _currency(spire: Spire, number: int, known: LimitTerms | None) -> Currency:
+    """Return the currency of the limits as they were, else that of the trading account."""
+    if known is not None:
+        return known.currency
+    entry, _, _ = await spire.directory.load(number)
+    if entry.terms is None:
+        raise click.UsageError("Name --currency: the trading account does not say one.")
+    return Currency(entry.terms.base_currency)
+
+
+@limits.command("show")
+@click.argument("account", required=False, metavar="[ACCOUNT]")
+@logged_in
+async def show(spire: Spire, output: Output, account: str | None) -> None:
+    """Show the limits of ACCOUNT, or of every trading account that you see.
+
+    For example: spire-admin limits show demo_trader
+    """
+    await tell_limits(spire, output, account)
+
+
+@limits.command("history")
+@account_argument
+@logged_in
+async def history(spire: Spire, output: Output, account: str) -> None:
+    """Show every version that the limits of ACCOUNT had, oldest first.
+
+    For example: spire-admin limits history demo_trader
+    """
+    await tell_history(spire, output, account)
+
+
+async def tell_limits(spire: Spire, output: Output, account: str | None) -> None:
+    """Show the limits and the risk state of one trading account, or of all that the caller sees."""
+    known = await trading_accounts(spire)
+    if account is not None:
+        number = await trading_account_id(spire, account)
+        known = {number: known[number]}
+    await spire.ready(SERVICE)
+    names = Names(spire, known)
+    rows = []
+    for number in sorted(known):
+        standing = await spire.administration.standing(number)
+        mode = RiskMode.ACTIVE if standing.state is None else standing.state.mode
+        if standing.limits is not None:
+            rows.append(await limits_row(standing.limits, names) | {"state": mode.name})
+        elif account is None:
+            rows.append({"account": known[number], "version": "0", "state": mode.name, "reason": "never set"})
+    output.table(COLUMNS, rows, empty="You see no trading account." if account is None else NEVER_SET)
+
+
+async def tell_history(spire: Spire, output: Output, account: str) -> None:
+    """Show every version of a trading account's limits."""
+    number = await trading_account_id(spire, account)
+    await spire.ready(SERVICE)
+    names = Names(spire, await trading_accounts(spire))
+    rows = [await limits_row(version, names) for version in await spire.administration.limit_history(number)]
+    output.table(HISTORY_COLUMNS, rows, empty=NEVER_SET)
+
+
+async def limits_row(limits: Limits, names: Names) -> dict[str, Any]:
+    """Return one version of limits as a line."""
+    return {
+        "account": await names.of(limits.trading_account_id),
+        "trading_account_id": str(limits.trading_account_id),
+        "buying_power": format_amount(limits.terms.buying_power),
+        "net_loss": format_amount(limits.terms.net_loss),
+        "currency": limits.terms.currency,
+        "transition_seconds": limits.terms.transition_seconds,
+        "allowed_state": limits.terms.allowed_state.name,
+        "version": str(limits.version),
+        "actor": await names.of(limits.actor),
+        "effective_from": format_timestamp(limits.effective_from),
+        "effective_to": time_or_none(limits.effective_to),
+        "reason": limits.reason,
+    }
