@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from spire.locator.directory import Directory
+from spire.execution.values import FIRM, HALTS, parse_activity_topic
+from spire.locator.directory import SERVICE, Directory
 from spire.locator.values import Entry, Kind, Right
 from spire.values.submission import Submission
 from spire.wire.errors import Forbidden, NotFound
@@ -10,6 +11,9 @@ from spire.wire.identity import Identity
 
 SEES_ALL: Final = frozenset({"administrator", "risk_officer", "auditor"})
 """Roles that see every trading account."""
+
+SEES_HALTS: Final = SEES_ALL | {SERVICE}
+"""Roles that see the halts in force."""
 
 RISK_OFFICER: Final = "risk_officer"
 VERIFY: Final = "orders.verify"
@@ -24,6 +28,22 @@ def trading_account(directory: Directory, trading_account_id: int) -> Entry:
     return entry
 
 
+def has_role(directory: Directory, identity: Identity, roles: frozenset[str]) -> bool:
+    """Return whether whoever is logged in holds one of the roles, by his ticket and at this moment."""
+    return bool(roles & identity.roles & directory.roles(identity.account_id))
+
+
+def has_capability(directory: Directory, identity: Identity, *capabilities: str) -> bool:
+    """Return whether a service holds one of the capabilities, by its ticket and at this moment."""
+    now = directory.capabilities(identity.account_id)
+    return any(identity.holds(each) and each in now for each in capabilities)
+
+
+def is_risk(directory: Directory, identity: Identity) -> bool:
+    """Return whether the Risk Server is logged in."""
+    return has_capability(directory, identity, SET_RISK_STATE)
+
+
 def may_trade(directory: Directory, account_id: int, trading_account_id: int) -> bool:
     """Return whether an account holds TRADE or MANAGE on a trading account."""
     return directory.holds(account_id, Right.TRADE, trading_account_id) or directory.holds(
@@ -35,14 +55,41 @@ def may_view(directory: Directory, identity: Identity, trading_account_id: int) 
     """Return whether whoever is logged in may see the orders of a trading account."""
     if may_trade(directory, identity.account_id, trading_account_id):
         return True
-    if directory.holds(identity.account_id, Right.VIEW, trading_account_id) or identity.holds(VERIFY):
+    if directory.holds(identity.account_id, Right.VIEW, trading_account_id):
         return True
-    return bool(SEES_ALL & identity.roles & directory.roles(identity.account_id))
+    return sees_all(directory, identity)
+
+
+def sees_all(directory: Directory, identity: Identity) -> bool:
+    """Return whether whoever is logged in may see every trading account, and the events of the whole firm."""
+    return has_role(directory, identity, SEES_ALL) or has_capability(directory, identity, VERIFY, SET_RISK_STATE)
+
+
+def require_topic(directory: Directory, identity: Identity, name: str) -> int | None:
+    """Return the trading account of a topic that one may read, None for that of the halts; NotFound, Forbidden."""
+    if name == HALTS:
+        if not has_role(directory, identity, SEES_HALTS):
+            raise Forbidden("Halts are for services, risk officers, administrators and auditors.", topic=name)
+        return None
+    try:
+        number = parse_activity_topic(name)
+    except ValueError as error:
+        raise NotFound(str(error), topic=name) from None
+    if number != FIRM:
+        require_view(directory, identity, number)
+    elif not sees_all(directory, identity):
+        raise Forbidden(
+            "The events of the firm are for risk officers, administrators, auditors and services that verify.",
+            topic=name,
+        )
+    return number
 
 
 def require_trade(directory: Directory, identity: Identity, trading_account_id: int) -> Entry:
-    """Return a trading account that one may submit orders for; NotFound, Forbidden."""
+    """Return a trading account that one may submit orders for; NotFound, Forbidden. The Risk Server may for all of them."""
     entry = trading_account(directory, trading_account_id)
+    if is_risk(directory, identity):
+        return entry
     if not may_trade(directory, identity.account_id, trading_account_id):
         raise Forbidden(f"TRADE on {entry.name} is needed; ask an administrator for it.", right="TRADE")
     if entry.disabled:
@@ -64,8 +111,6 @@ def require_cancel(directory: Directory, identity: Identity, submission: Submiss
         return
     if may_trade(directory, identity.account_id, submission.trading_account_id):
         return
-    if RISK_OFFICER in identity.roles and RISK_OFFICER in directory.roles(identity.account_id):
-        return
-    if identity.holds(SET_RISK_STATE):
+    if has_role(directory, identity, frozenset({RISK_OFFICER})) or is_risk(directory, identity):
         return
     raise Forbidden("Only who submitted the order, who may trade the account, or Risk may cancel it.", right="TRADE")

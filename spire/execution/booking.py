@@ -34,11 +34,20 @@ class Booking:
     _log = Logger()
 
     def __init__(
-        self, *, orders: Orders, chronicle: Chronicle, ids: Ids, firm_zone: str, clock: Clock, metrics: Metrics
+        self,
+        *,
+        orders: Orders,
+        chronicle: Chronicle,
+        ids: Ids,
+        business_day: Callable[[], str | None],
+        firm_zone: str,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self._orders = orders
         self._chronicle = chronicle
         self._ids = ids
+        self._business_day = business_day
         self._firm_zone = firm_zone
         self._clock = clock
         self._waiting: deque[tuple[Execution, Callback | None]] = deque()
@@ -62,7 +71,10 @@ class Booking:
         )
 
     def business_date(self) -> str:
-        """Return the date in the firm's zone."""
+        """Return the firm's current business date; before the first was opened, the date in its zone."""
+        opened = self._business_day()
+        if opened is not None:
+            return opened
         now = self._clock.now()
         date, until = self._business_date
         if now >= until:

@@ -1,7 +1,8 @@
 """From a decided event to a visible one: journal first, then the topic, then the ordered writer.
 
-Events become visible in the order in which they were appended. When the journal cannot take them, submissions are undone (nobody has
-heard of them), and what was said about orders waits, is numbered again and is tried until the journal takes it.
+Events become visible in the order in which they were appended; those that are appended together are one frame of the journal, and hold
+together through a crash. When the journal cannot take them, submissions and releases of halts are undone (nobody has heard of them);
+what was said about orders, halts that were set and audit events wait, are numbered again and tried until the journal takes them.
 """
 
 from collections import deque
@@ -20,7 +21,7 @@ from spire.database.journal import Journal, JournalError
 from spire.database.ordered_writer import OrderedWriter
 from spire.execution.interfaces import IExecutionStore
 from spire.execution.orders import Orders
-from spire.execution.values import Activity, Batch, Written, activity_topic, is_ended, parse_activity_topic
+from spire.execution.values import Activity, Batch, Halt, Written, activity_topic, is_ended, parse_activity_topic
 from spire.runtime.clock import Clock
 from spire.wire.errors import Unavailable
 from spire.wire.log_topic import LogTopic
@@ -38,13 +39,26 @@ Callback = Callable[[], object]
 
 @define(eq=False)
 class Entry:
-    """One event on its way; `durable`, `committed` and `lost` are called at most once each."""
+    """Events that hold together on their way; `durable`, `committed` and `lost` are called at most once each.
 
-    written: Written
-    payload: bytes
+    `waiting` are those who want to know when they are durable.
+    """
+
+    written: tuple[Written, ...]
+    payloads: tuple[bytes, ...]
     durable: Callback | None = None
     committed: Callback | None = None
     lost: Callback | None = None
+    waiting: list["Deferred[None]"] = field(factory=list)
+
+    @property
+    def may_be_undone(self) -> bool:
+        """Whether it is a submission or the release of a halt, which nobody has heard of yet."""
+        return any(
+            item.activity.submission is not None
+            or (item.activity.halt is not None and item.activity.halt.released is not None)
+            for item in self.written
+        )
 
 
 @define(eq=False)
@@ -84,6 +98,7 @@ class Chronicle:
         self._storing: IDelayedCall | None = None
         self.is_stalled = False
         self.on_stalled: Callable[[bool], object] = lambda _: None
+        self.on_halt: Callable[[Halt], object] = lambda _: None
         self._is_closed = False
 
     @property
@@ -95,28 +110,27 @@ class Chronicle:
         """Know how far the store holds an account's events."""
         self._tails[trading_account_id] = Tail(committed=sequence)
 
-    def replay(self, position: int, written: Written, payload: bytes) -> None:
-        """Take an event that the journal holds already to the writer."""
-        self._visible(position, Entry(written=written, payload=payload))
+    def replay(self, position: int, written: tuple[Written, ...]) -> None:
+        """Take events that the journal holds already, in one frame, to the writer."""
+        self._visible(position, _entry(written))
 
     def append(
         self,
-        written: Written,
-        *,
+        *written: Written,
         durable: Callback | None = None,
         committed: Callback | None = None,
         lost: Callback | None = None,
     ) -> None:
-        """Take an event that has been folded on its way.
+        """Take events that have been folded on their way, all or none of them.
 
-        `durable` is called in the turn in which it becomes visible, `committed` when the store holds it, `lost` when a submission
-        could not be made durable and was undone.
+        `durable` is called in the turn in which they become visible, `committed` when the store holds them, `lost` when a
+        submission could not be made durable and was undone.
         """
         if self._is_closed:
-            self._log.warn("an event of order {order_id} came after the stop", order_id=written.activity.order_id)
+            self._log.warn("an event of order {order_id} came after the stop", order_id=written[-1].activity.order_id)
             return
-        payload = CODEC.encode((written.activity,))
-        entry = Entry(written=written, payload=payload, durable=durable, committed=committed, lost=lost)
+        entry = _entry(written)
+        entry.durable, entry.committed, entry.lost = durable, committed, lost
         self._pending.append(entry)
         if not self.is_stalled:
             self._write(entry)
@@ -127,20 +141,12 @@ class Chronicle:
         self._is_closed = True
 
     async def settled(self) -> None:
-        """Wait until everything that was appended so far is durable; raises Unavailable while the journal is stalled."""
+        """Wait until everything that was appended so far is durable; raises Unavailable where the journal takes nothing."""
         if self.is_stalled:
-            raise Unavailable("The journal cannot be written; it is tried again each second.")
+            raise _stalled()
         if self._pending:
             waiting: Deferred[None] = Deferred()
-            last = self._pending[-1]
-            durable = last.durable
-
-            def tell() -> None:
-                if durable is not None:
-                    durable()
-                waiting.callback(None)
-
-            last.durable = tell
+            self._pending[-1].waiting.append(waiting)
             await waiting
 
     def topic(self, trading_account_id: int) -> LogTopic:
@@ -186,7 +192,7 @@ class Chronicle:
 
     def _write(self, entry: Entry) -> None:
         try:
-            durable = self._journal.append(entry.payload)
+            durable = self._journal.append(b"".join(entry.payloads))
         except JournalError as error:
             self._fail(Failure(error), entry)
             return
@@ -199,13 +205,18 @@ class Chronicle:
         self._visible(position, entry)
         if entry.durable is not None:
             entry.durable()
+        for waiting in entry.waiting:
+            waiting.callback(None)
 
     def _visible(self, position: int, entry: Entry) -> None:
-        activity = entry.written.activity
-        tail = self._tail(activity.trading_account_id)
-        topic = self.topic(activity.trading_account_id)
-        tail.events.append((activity.sequence, entry.payload))
-        topic.publish(entry.payload, 1, activity.sequence)
+        for written, payload in zip(entry.written, entry.payloads, strict=True):
+            activity = written.activity
+            tail = self._tail(activity.trading_account_id)
+            topic = self.topic(activity.trading_account_id)
+            tail.events.append((activity.sequence, payload))
+            topic.publish(payload, 1, activity.sequence)
+            if activity.halt is not None:
+                self.on_halt(activity.halt)
         self._unstored.append((position, entry))
         if self._storing is None:
             self._storing = self._clock.later(0, self.store)
@@ -219,7 +230,8 @@ class Chronicle:
         for begin in range(0, len(unstored), MOST_IN_A_BATCH):
             part = unstored[begin : begin + MOST_IN_A_BATCH]
             entries = [entry for _, entry in part]
-            stored = self._writer.add(tuple(entry.written for entry in entries), position=part[-1][0])
+            written = tuple(item for entry in entries for item in entry.written)
+            stored = self._writer.add(written, position=part[-1][0])
             stored.addCallbacks(self._stored, lambda _: None, callbackArgs=(entries,))
             stored.addErrback(self._broken)
 
@@ -231,16 +243,17 @@ class Chronicle:
                 self._broken(Failure())
 
     def _committed(self, entry: Entry) -> None:
-        written = entry.written
-        activity = written.activity
-        tail = self._tail(activity.trading_account_id)
-        tail.committed = activity.sequence
-        while tail.events and tail.events[0][0] <= activity.sequence:
-            tail.events.popleft()
+        for written in entry.written:
+            activity = written.activity
+            tail = self._tail(activity.trading_account_id)
+            tail.committed = activity.sequence
+            while tail.events and tail.events[0][0] <= activity.sequence:
+                tail.events.popleft()
         if entry.committed is not None:
             entry.committed()
-        if written.order is not None and is_ended(written.order):
-            self._orders.forget_stored(written.order)
+        for written in entry.written:
+            if written.order is not None and is_ended(written.order):
+                self._orders.forget_stored(written.order)
 
     def _broken(self, failure: Failure) -> None:
         self._log.failure("an event could not be carried on", failure=failure)
@@ -257,28 +270,48 @@ class Chronicle:
             self._clock.later(0, self._sort_out)
 
     def _sort_out(self) -> None:
-        """Undo submissions, number the rest again, and try it after a while."""
-        undone = {
-            entry.written.activity.order_id for entry in self._pending if entry.written.activity.submission is not None
-        }
-        lost = [entry for entry in self._pending if entry.written.activity.order_id in undone]
-        kept = [entry for entry in self._pending if entry.written.activity.order_id not in undone]
-        accounts = {entry.written.activity.trading_account_id for entry in self._pending}
+        """Undo what nobody has heard of, number the rest again, and try it after a while."""
+        pending = tuple(self._pending)
+        events = [item.activity for entry in pending for item in entry.written]
+        undone = {event.order_id for event in events if event.submission is not None}
+        lost: list[Entry] = []
+        kept: list[Entry] = []
+        for entry in pending:
+            goes = entry.may_be_undone or any(item.activity.order_id in undone for item in entry.written)
+            (lost if goes else kept).append(entry)
         self._pending = deque(kept)
-        for entry in lost:
-            if entry.written.activity.submission is not None:
-                self._orders.withdraw(entry.written.activity)
-        for number in accounts:
+        for entry in reversed(lost):
+            for item in entry.written:
+                self._orders.withdraw(item.activity)
+        for number in {event.trading_account_id for event in events}:
             self._orders.account(number).sequence = self._visible_through(number)
         for entry in kept:
-            account = self._orders.account(entry.written.activity.trading_account_id)
-            account.sequence += 1
-            entry.written = _numbered(entry.written, account.sequence)
-            entry.payload = CODEC.encode((entry.written.activity,))
+            entry.written = tuple(map(self._numbered, entry.written))
+            entry.payloads = tuple(CODEC.encode((item.activity,)) for item in entry.written)
         for entry in lost:
             if entry.lost is not None:
                 entry.lost()
+        for entry in pending:
+            waiting, entry.waiting = entry.waiting, []
+            for each in waiting:
+                each.errback(_stalled())
         self._clock.later(RETRY_SECONDS, self._try_again)
+
+    def _numbered(self, written: Written) -> Written:
+        """Return what an event writes as the next one of its account."""
+        event, position = written.activity, written.position
+        account = self._orders.account(event.trading_account_id)
+        account.sequence += 1
+        violation = event.violation
+        return evolve(
+            written,
+            activity=evolve(
+                event,
+                sequence=account.sequence,
+                violation=None if violation is None else evolve(violation, sequence=account.sequence),
+            ),
+            position=None if position is None else evolve(position, sequence=account.sequence),
+        )
 
     def _try_again(self) -> None:
         if self._is_closed:
@@ -301,11 +334,9 @@ class Chronicle:
         return tail
 
 
-def _numbered(written: Written, sequence: int) -> Written:
-    """Return what an event writes under another sequence."""
-    position = written.position
-    return evolve(
-        written,
-        activity=evolve(written.activity, sequence=sequence),
-        position=None if position is None else evolve(position, sequence=sequence),
-    )
+def _entry(written: tuple[Written, ...]) -> Entry:
+    return Entry(written=written, payloads=tuple([CODEC.encode((item.activity,)) for item in written]))
+
+
+def _stalled() -> Unavailable:
+    return Unavailable("The journal cannot be written; it is tried again each second.")

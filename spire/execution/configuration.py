@@ -7,8 +7,6 @@ from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le
 
 from spire.service.configuration import setting
 from spire.service.sections import DatabaseSection, LocatorSection, ServerConfiguration
-from spire.values.amounts import Money, parse_money
-from spire.values.codes import Currency, parse_currency
 from spire.values.environment import Environment
 from spire.values.time import parse_zone
 
@@ -16,27 +14,17 @@ SIMULATION: Final = "simulation"
 DRIVERS: Final = (SIMULATION,)
 
 
-def _limit(text: object) -> Money:
-    amount = parse_money(text) if isinstance(text, str) else None
-    if amount is None or amount < 0:
-        raise ValueError(f"must be an amount of 0 or more as a string, is {text!r}")
-    return amount
-
-
 @frozen(kw_only=True)
 class OrderExecutionSection:
-    """What the firm allows, and where quotes come from.
+    """How orders are priced against limits, and where quotes come from.
 
-    `currency` and `buying_power` hold for each trading account; `collar` is how far above the ask (in basis points) a market order
-    counts, `short_margin` what a short counts beyond its price. `firm_zone` is the zone whose date is the business date.
-    `market_data_service` is the service whose quotes decide. An opening order that the database does not hold after
+    `collar` is how far above the ask (in basis points) a market order counts, `short_margin` what a short counts beyond its price.
+    `firm_zone` is the zone whose date is the business date until Administration has opened one. `market_data_service` is the service whose quotes decide. An opening order that the database does not hold after
     `store_seconds` ends as STORE_DOWN.
     """
 
-    currency: Currency = setting(parse=parse_currency)
-    buying_power: Money = setting(parse=_limit)
     firm_zone: str = setting(parse=parse_zone, default="America/New_York")
-    market_data_service: str = "market_data_service"
+    market_data_service: str = "market_data_relay_service"
     collar: int = field(default=500, validator=[ge(0), le(10_000)])
     short_margin: int = field(default=5_000, validator=[ge(0), le(100_000)])
     store_seconds: float = field(default=2.0, validator=gt(0.0))

@@ -1,56 +1,29 @@
-"""Whether an order may be submitted (sans-I/O): defaults, sanity, what is not supported, ticks, sessions, shorts, buying power.
+"""Whether an order may be submitted (sans-I/O): halts, sanity, compliance, limits, buying power, risk state, in this order.
 
 Everything that is asked stands in the arguments; nothing here waits, so that no time passes between check and use.
 """
 
-import re
-from typing import Final
+from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from spire.accounting.buying_power import InstrumentUse, reservation_price
 from spire.accounting.opening import needs_short, opens
 from spire.accounting.position import Position
-from spire.definitions.instruments import Instrument, InstrumentStatus
+from spire.compliance.rules import Breach
+from spire.definitions.instruments import InstrumentStatus
 from spire.definitions.ticks import is_on_tick, tick_at
-from spire.definitions.values import Destination, TickTable
+from spire.definitions.values import TickTable
+from spire.execution.controls import Controls, check_rules, stopped_by_halt, stopped_by_state
+from spire.execution.form import Resolved
 from spire.execution.matching import Quote
-from spire.execution.orders import content_digest
-from spire.execution.values import (
-    LONGEST_CLIENT_ORDER_ID,
-    LONGEST_TEXT,
-    MOST_TAGS,
-    OrderRequest,
-    Refusal,
-)
-from spire.values.amounts import INT64_MAX, SCALE, ZERO_QUANTITY, Money, Price, format_amount
+from spire.execution.values import Refusal
+from spire.values.amounts import ZERO_MONEY, ZERO_QUANTITY, Money, Price, Quantity, Rounding, format_amount
 from spire.values.codes import Currency
-from spire.values.orders import Capacity, OrderType, Side, TimeInForce, TradingSession
 from spire.values.submission import DecisionSnapshot
 from spire.values.time import Timestamp, format_timestamp
 
-GREATEST_QUANTITY: Final = 1_000_000_000 * SCALE
-GREATEST_PRICE: Final = 10_000_000 * SCALE
-
-_PRINTABLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
-_TYPES: Final = (OrderType.MARKET, OrderType.LIMIT)
-_SIDES: Final = (Side.BUY, Side.SELL)
-_TIMES_IN_FORCE: Final = (TimeInForce.DAY, TimeInForce.IOC, TimeInForce.FOK)
-_SESSIONS: Final = (TradingSession.REGULAR, TradingSession.EXTENDED)
-_REFERENCES: Final = ("parent_order_id", "order_group_id", "strategy_id")
-"""Numbers of the client's that a column of the store must hold: one that does not fit would stop the writer."""
-
-
-@frozen(kw_only=True)
-class Resolved:
-    """A request with its defaults filled in; `digest` is that of its content."""
-
-    request: OrderRequest
-    instrument: Instrument
-    destination: str
-    currency: Currency
-    capacity: Capacity
-    digest: bytes
+LONGEST_RATE_IDS = 255
 
 
 @frozen(kw_only=True)
@@ -75,128 +48,115 @@ class Market:
 
 @frozen(kw_only=True)
 class Terms:
-    """What the firm allows: the currency and buying power of each trading account; `collar` and `margin` in basis points."""
+    """How orders are priced against buying power: `collar` and `margin` in basis points."""
 
-    currency: Currency
-    buying_power: Money
     collar: int
     margin: int
 
 
 @frozen(kw_only=True)
 class Holding:
-    """What the trading account holds and works in the instrument, and the buying power that everything else uses."""
+    """What the trading account holds and works in the instrument, and the buying power that everything else uses.
+
+    `used_elsewhere` is by currency, without those in which nothing is used.
+    """
 
     position: Position | None
     use: InstrumentUse
-    used_elsewhere: Money
+    used_elsewhere: Mapping[Currency, Money] = field(factory=dict)
 
 
 @frozen(kw_only=True)
-class Accepted:
-    """The order may go: whether it opens risk, and what the decision saw."""
+class Decision:
+    """Whether the order may go, whether it opens risk, what was seen, and the rules that it broke, those that only report included."""
 
+    refusal: Refusal | None = None
     is_opening: bool
     snapshot: DecisionSnapshot
+    breaches: tuple[Breach, ...] = ()
 
 
-def check_form(request: OrderRequest) -> Refusal | None:
-    """Refuse what can be no order whatever the market is: INVALID with the field's name, or UNSUPPORTED."""
-    return _malformed(request) or _unsupported(request)
+@frozen(kw_only=True)
+class Reservation:
+    """What an order that opens risk reserves: its price, all that is used with it in the limits' currency, by which rates."""
 
-
-def resolve(
-    request: OrderRequest,
-    instrument: Instrument,
-    destinations: tuple[Destination, ...],
-    default_capacity: Capacity | None,
-    drivers: frozenset[str],
-) -> Resolved | Refusal:
-    """Fill in what the request leaves out, or refuse it."""
-    if request.currency is not None and request.currency != instrument.currency:
-        return _invalid("currency", f"{instrument.ticker} trades in {instrument.currency}, not in {request.currency}")
-    usable = [each for each in destinations if instrument.listing_venue in each.venues]
-    if request.destination is not None:
-        usable = [each for each in usable if each.name == request.destination]
-        if not usable:
-            return _invalid("destination", f"{request.destination} takes no orders in {instrument.ticker}")
-    else:
-        usable.sort(key=lambda each: (instrument.listing_venue not in each.preferred_for, each.name))
-        if not usable:
-            return _unsupported_refusal(f"No destination takes orders in {instrument.ticker}.")
-    destination = usable[0]
-    if destination.driver not in drivers:
-        return _unsupported_refusal(
-            f"Destination {destination.name} needs the driver {destination.driver}, which is not set up."
-        )
-    capacity = request.capacity or default_capacity or Capacity.AGENCY
-    return Resolved(
-        request=request,
-        instrument=instrument,
-        destination=destination.name,
-        currency=instrument.currency,
-        capacity=capacity,
-        digest=content_digest(
-            instrument_id=instrument.instrument_id,
-            destination=destination.name,
-            side=request.side,
-            order_type=request.type,
-            quantity=request.quantity,
-            limit_price=request.limit_price,
-            time_in_force=request.time_in_force,
-            trading_session=request.trading_session,
-            currency=instrument.currency,
-            capacity=capacity,
-            others=(
-                request.parent_order_id,
-                request.order_group_id,
-                request.strategy_id,
-                request.origin,
-                request.locate_id,
-                request.manual,
-                sorted(request.tags.items()),
-            ),
-        ),
-    )
+    price: Price
+    used: Money
+    rate_ids: str | None
 
 
 def decide(
-    order: Resolved, market: Market, holding: Holding, tick_table: TickTable | None, terms: Terms
-) -> Accepted | Refusal:
+    order: Resolved, market: Market, holding: Holding, tick_table: TickTable | None, terms: Terms, controls: Controls
+) -> Decision:
     """Return whether an order may be submitted now, and what the decision saw."""
     request = order.request
-    refusal = _off_grid(order, tick_table) or _wrong_time(order, market)
-    if refusal is not None:
-        return refusal
     held = ZERO_QUANTITY if holding.position is None else holding.position.quantity
     pending = holding.use.side(request.side).quantity
-    if needs_short(held, request.side, request.quantity, pending):
-        return Refusal(
-            code="SHORT_REQUIRED",
-            text="A SELL may not go beyond the long position less the pending sells.",
-            rule="short_required",
-            limit=format_amount(max(0, held - pending)),
-            observed=format_amount(request.quantity),
-        )
-    if not opens(held, request.side, request.quantity, pending):
-        return Accepted(is_opening=False, snapshot=_snapshot(market, is_opening=False))
-    return _decide_opening(order, market, holding, terms)
+    is_opening = opens(held, request.side, request.quantity, pending)
+    refusal = (
+        stopped_by_halt(controls, is_opening=is_opening)
+        or _off_grid(order, tick_table)
+        or _wrong_time(order, market)
+        or _beyond_position(order, held, pending, controls, is_opening=is_opening)
+    )
+    breaches: tuple[Breach, ...] = ()
+    if refusal is None:
+        refusal, breaches = check_rules(controls, order.instrument.instrument_id, request.quantity)
+    reservation = None
+    if refusal is None and is_opening:
+        found = _unlimited(controls) or _unusable_quote(market) or _reserve(order, market, holding, terms, controls)
+        if isinstance(found, Refusal):
+            refusal = found
+        else:
+            reservation = found
+    if refusal is None:
+        refusal = stopped_by_state(controls, is_opening=is_opening)
+    return Decision(
+        refusal=refusal,
+        is_opening=is_opening,
+        snapshot=_snapshot(market, controls, None if refusal is not None else reservation, is_opening=is_opening),
+        breaches=breaches,
+    )
 
 
-def _decide_opening(order: Resolved, market: Market, holding: Holding, terms: Terms) -> Accepted | Refusal:
-    refusal = _unusable_quote(market)
-    if refusal is not None:
-        return refusal
-    if order.currency != terms.currency:
-        return Refusal(
-            code="EXCHANGE_RATE_MISSING",
-            text=f"Buying power is in {terms.currency}, and nothing converts {order.currency}.",
-            rule="buying_power",
-        )
-    quote = market.quote
+def _beyond_position(
+    order: Resolved, held: int, pending: int, controls: Controls, *, is_opening: bool
+) -> Refusal | None:
+    """Refuse what closes more than there is: of Risk anything that opens, else a SELL that is not marked short."""
+    request = order.request
+    if controls.by_risk:
+        if not is_opening:
+            return None
+        code, rule, text = "RISK_MAY_ONLY_REDUCE", "reduce", "Orders of the Risk Server may only reduce a position."
+        room = max(0, -held * request.side.direction - pending)
+    elif needs_short(Quantity(held), request.side, request.quantity, Quantity(pending)):
+        code, rule = "SHORT_REQUIRED", "short_required"
+        text = "A SELL may not go beyond the long position less the pending sells."
+        room = max(0, held - pending)
+    else:
+        return None
+    return Refusal(code=code, text=text, rule=rule, limit=format_amount(room), observed=format_amount(request.quantity))
+
+
+def _unlimited(controls: Controls) -> Refusal | None:
+    if controls.limits is not None:
+        return None
+    return Refusal(
+        code="LIMITS_MISSING",
+        text="No limits were ever set for the trading account: an order may only reduce. Ask an administrator.",
+        rule="limits",
+    )
+
+
+def _reserve(
+    order: Resolved, market: Market, holding: Holding, terms: Terms, controls: Controls
+) -> Reservation | Refusal:
+    """Return what the order reserves: what each currency uses is converted into that of the limits and rounded up."""
+    quote, limits = market.quote, controls.limits
     assert quote is not None
     assert quote.bid is not None
     assert quote.ask is not None
+    assert limits is not None
     request = order.request
     price = reservation_price(
         request.side,
@@ -207,20 +167,36 @@ def _decide_opening(order: Resolved, market: Market, holding: Holding, terms: Te
         collar=terms.collar,
         margin=terms.margin,
     )
-    used = Money(holding.used_elsewhere + holding.use.used(holding.position, (request.side, price, request.quantity)))
-    if used > terms.buying_power:
+    here = holding.use.used(holding.position, (request.side, price, request.quantity))
+    amounts = dict(holding.used_elsewhere)
+    amounts[order.currency] = Money(amounts.get(order.currency, ZERO_MONEY) + here)
+    used = 0
+    rate_ids: list[str] = []
+    for currency, amount in sorted(amounts.items()):
+        conversion = controls.conversions.get(currency)
+        if conversion is None:
+            return Refusal(
+                code="EXCHANGE_RATE_MISSING",
+                text=f"Limits are in {limits.terms.currency}, and no rate converts {currency}.",
+                rule="exchange_rate",
+                limit=limits.terms.currency,
+                observed=currency,
+            )
+        used += conversion.convert(amount, Rounding.UP)
+        rate_ids += [each for each in conversion.rate_ids if each not in rate_ids]
+    if used > limits.terms.buying_power:
         return Refusal(
             code="BUYING_POWER",
             text="The order needs more buying power than there is.",
             rule="buying_power",
-            limit=format_amount(terms.buying_power),
+            limit=format_amount(limits.terms.buying_power),
             observed=format_amount(used),
         )
-    return Accepted(is_opening=True, snapshot=_snapshot(market, is_opening=True, price=price, used=used))
+    return Reservation(price=price, used=Money(used), rate_ids=", ".join(rate_ids)[:LONGEST_RATE_IDS] or None)
 
 
 def _snapshot(
-    market: Market, *, is_opening: bool, price: Price | None = None, used: Money | None = None
+    market: Market, controls: Controls, reservation: Reservation | None, *, is_opening: bool
 ) -> DecisionSnapshot:
     quote = market.quote
     return DecisionSnapshot(
@@ -231,58 +207,13 @@ def _snapshot(
         ask=None if quote is None else quote.ask,
         ask_size=None if quote is None or quote.ask is None else quote.ask_size,
         quote_age=market.age,
-        reserved_price=price,
-        buying_power_used=used,
+        exchange_rate_id=None if reservation is None else reservation.rate_ids,
+        limits_version=None if controls.limits is None else controls.limits.version,
+        rules_version=controls.rules_version,
+        reserved_price=None if reservation is None else reservation.price,
+        buying_power_used=None if reservation is None else reservation.used,
         opening=is_opening,
     )
-
-
-def _malformed(request: OrderRequest) -> Refusal | None:
-    name = request.client_order_id
-    if not 1 <= len(name) <= LONGEST_CLIENT_ORDER_ID or not _PRINTABLE.fullmatch(name):
-        return _invalid(
-            "client_order_id", f"write 1 to {LONGEST_CLIENT_ORDER_ID} printable ASCII characters without blanks"
-        )
-    if not 0 < request.quantity <= GREATEST_QUANTITY:
-        return _invalid("quantity", f"must be above 0 and at most {format_amount(GREATEST_QUANTITY)}")
-    if request.type is OrderType.LIMIT:
-        if request.limit_price is None:
-            return _invalid("limit_price", "a LIMIT order needs one")
-        if not 0 < request.limit_price <= GREATEST_PRICE:
-            return _invalid("limit_price", f"must be above 0 and at most {format_amount(GREATEST_PRICE)}")
-    if request.type is OrderType.MARKET and request.limit_price is not None:
-        return _invalid("limit_price", "a MARKET order has none")
-    texts = {"origin": request.origin, "locate_id": request.locate_id, "destination": request.destination}
-    for argument, text in texts.items():
-        if text is not None and not 1 <= len(text) <= LONGEST_TEXT:
-            return _invalid(argument, f"must have 1 to {LONGEST_TEXT} characters")
-    for argument in _REFERENCES:
-        number = getattr(request, argument)
-        if number is not None and not 0 < number <= INT64_MAX:
-            return _invalid(argument, "must be above 0 and fit 64 bits with a sign")
-    if request.entered is not None and not 0 <= request.entered <= INT64_MAX:
-        return _invalid("entered", "must be nanoseconds since 1970")
-    if len(request.tags) > MOST_TAGS or any(
-        not 0 < number <= INT64_MAX or len(text) > LONGEST_TEXT for number, text in request.tags.items()
-    ):
-        return _invalid("tags", f"at most {MOST_TAGS}, with numbers above 0 and at most {LONGEST_TEXT} characters each")
-    return None
-
-
-def _unsupported(request: OrderRequest) -> Refusal | None:
-    for value, supported in (
-        (request.type, _TYPES),
-        (request.side, _SIDES),
-        (request.time_in_force, _TIMES_IN_FORCE),
-        (request.trading_session, _SESSIONS),
-    ):
-        if value not in supported:
-            names = ", ".join(each.name for each in supported)
-            return _unsupported_refusal(f"{value.name} is not supported; {names} are.")
-    for argument in ("stop_price", "display_quantity", "minimum_quantity", "expire_time"):
-        if getattr(request, argument) is not None:
-            return _unsupported_refusal(f"{argument} is not supported.")
-    return None
 
 
 def _off_grid(order: Resolved, tick_table: TickTable | None) -> Refusal | None:
@@ -355,11 +286,3 @@ def _unusable_quote(market: Market) -> Refusal | None:
             observed=format_amount(quote.bid),
         )
     return None
-
-
-def _invalid(argument: str, text: str) -> Refusal:
-    return Refusal(code="INVALID", text=f"{argument}: {text}", rule=argument, is_recorded=False)
-
-
-def _unsupported_refusal(text: str) -> Refusal:
-    return Refusal(code="UNSUPPORTED", text=text, is_recorded=False)

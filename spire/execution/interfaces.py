@@ -4,18 +4,21 @@ from collections.abc import Awaitable, Sequence
 
 from zope.interface import Interface
 
+from spire.database.audit import Page
 from spire.database.ordered_writer import WriterStore
 from spire.execution.values import (
     AccountHead,
     Activity,
     Batch,
     Execution,
+    HeldHalts,
     HeldPosition,
     OrderQuery,
     OrderView,
     TakenSize,
     UsedClientOrderId,
 )
+from spire.values.audit import AuditQuery
 from spire.values.submission import Submission, Terms
 
 
@@ -56,13 +59,19 @@ class IExecutionStore(Interface):
     def used_ids(since_business_date: str) -> Awaitable[tuple[UsedClientOrderId, ...]]:
         """Return the client order ids used on a business date or later."""
 
+    def halts() -> Awaitable[HeldHalts]:
+        """Return the halts in force, and the last id that was given out."""
+
+    def audit(query: AuditQuery) -> Awaitable[Page]:
+        """Return a page of the audit log, newest first."""
+
     def taken(instrument_id: int) -> Awaitable[tuple[TakenSize, ...]]:
         """Return what the last fill on each side of an instrument says was taken, at most one for each side."""
 
     def activity(
         trading_account_id: int, epoch: int, after: int, through: int, limit: int
     ) -> Awaitable[tuple[Activity, ...]]:
-        """Return up to `limit` events of an account behind `after`, in order."""
+        """Return up to `limit` events of an account (FIRM too) behind `after`, in order."""
 
     def orders(query: OrderQuery) -> Awaitable[tuple[OrderView, ...]]:
         """Return a page of orders, by id."""

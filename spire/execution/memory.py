@@ -4,12 +4,15 @@ from collections.abc import Sequence
 
 from zope.interface import implementer
 
+from spire.database.audit import MemoryAuditLog, Page
 from spire.database.ordered_writer import MemoryWriters, MemoryWriterStore
 from spire.execution.interfaces import IExecutionStore
 from spire.execution.values import (
     AccountHead,
     Activity,
     Batch,
+    Halt,
+    HeldHalts,
     HeldPosition,
     OrderQuery,
     OrderScope,
@@ -17,6 +20,7 @@ from spire.execution.values import (
     TakenSize,
     UsedClientOrderId,
 )
+from spire.values.audit import AuditQuery
 from spire.values.orders import ExecType, Side
 from spire.values.report import Report
 
@@ -32,6 +36,8 @@ class MemoryExecutionStore:
         self._positions: dict[tuple[int, int], HeldPosition] = {}
         self._heads: dict[int, AccountHead] = {}
         self._used: dict[tuple[int, str, str], UsedClientOrderId] = {}
+        self._halts: dict[int, Halt] = {}
+        self._audit_log = MemoryAuditLog()
 
     def writer(self) -> MemoryWriterStore[Batch]:
         """Return where the ordered writer puts its batches."""
@@ -45,6 +51,10 @@ class MemoryExecutionStore:
             self._heads[event.trading_account_id] = AccountHead(
                 trading_account_id=event.trading_account_id, epoch=event.epoch, sequence=event.sequence
             )
+            if event.halt is not None:
+                self._halts[event.halt.halt_id] = event.halt
+            if event.audit is not None:
+                self._audit_log.write((event.audit,))
             if item.order is not None:
                 self._orders[item.order.order_id] = item.order
             if item.position is not None:
@@ -69,6 +79,15 @@ class MemoryExecutionStore:
         """Return the client order ids used since a business date."""
         found = [used for used in self._used.values() if used.business_date >= since_business_date]
         return tuple(sorted(found, key=lambda used: used.order_id))
+
+    async def halts(self) -> HeldHalts:
+        """Return the halts in force, and the last id."""
+        in_force = tuple(halt for _, halt in sorted(self._halts.items()) if halt.released is None)
+        return HeldHalts(in_force=in_force, last_id=max(self._halts, default=0))
+
+    async def audit(self, query: AuditQuery) -> Page:
+        """Return a page of the audit log."""
+        return self._audit_log.read(query)
 
     async def taken(self, instrument_id: int) -> tuple[TakenSize, ...]:
         """Return what the last fill on each side says was taken."""

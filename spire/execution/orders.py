@@ -4,13 +4,15 @@ The live server and its recovery call the same `fold`, so that the journal repla
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from hashlib import blake2b
 
 from attrs import define, evolve, field
 
 from spire.accounting.buying_power import InstrumentUse
 from spire.accounting.position import Position, apply_posting
+from spire.execution.content import digest_of
+from spire.execution.halts import Halts
 from spire.execution.values import (
+    FIRM,
     AccountHead,
     Activity,
     Execution,
@@ -32,14 +34,12 @@ from spire.values.amounts import (
     format_amount,
 )
 from spire.values.codes import Currency
-from spire.values.orders import Capacity, ExecType, OrderType, Side, TimeInForce, TradingSession
+from spire.values.orders import ExecType, Side, Status
 from spire.values.posting import Posting
 from spire.values.report import Report
 from spire.values.status import Flag, OrderState, apply, submitted
 from spire.values.submission import Submission
 from spire.values.time import Timestamp
-
-DIGEST_BYTES = 16
 
 
 @define(eq=False)
@@ -54,6 +54,7 @@ class Order:
     rule: str | None = None
     limit: str | None = None
     observed: str | None = None
+    is_counted: bool = False
     postings: dict[str, int] = field(factory=dict)
     heard: dict[str, Execution] = field(factory=dict)
 
@@ -90,8 +91,9 @@ class Account:
     positions: dict[int, Position] = field(factory=dict)
     uses: dict[int, InstrumentUse] = field(factory=dict)
     orders: dict[int, Order] = field(factory=dict)
-    used: Money = ZERO_MONEY
-    _used_by: dict[int, Money] = field(factory=dict)
+    live: int = 0
+    used: dict[Currency, Money] = field(factory=dict)
+    _used_by: dict[int, tuple[Currency, Money]] = field(factory=dict)
 
     def use(self, instrument_id: int) -> InstrumentUse:
         """Return the live orders in an instrument as buying power counts them."""
@@ -105,20 +107,34 @@ class Account:
         position = self.positions.get(instrument_id)
         return ZERO_QUANTITY if position is None else position.quantity
 
-    def used_elsewhere(self, instrument_id: int) -> Money:
-        """Return the buying power that all other instruments use."""
-        return Money(self.used - self._used_by.get(instrument_id, 0))
+    def used_elsewhere(self, instrument_id: int) -> dict[Currency, Money]:
+        """Return the buying power that all other instruments use, by currency; one in which nothing is used is absent."""
+        here = self._used_by.get(instrument_id)
+        if here is None:
+            return self.used
+        currency, amount = here
+        rest = Money(self.used[currency] - amount)
+        others = {other: used for other, used in self.used.items() if other != currency}
+        return others | {currency: rest} if rest else others
 
-    def recount(self, instrument_id: int) -> None:
+    def recount(self, instrument_id: int, currency: Currency) -> None:
         """Count again what an instrument uses, after its orders or its position changed."""
         use = self.uses.get(instrument_id)
         position = self.positions.get(instrument_id)
         now = ZERO_MONEY if use is None and position is None else (use or InstrumentUse()).used(position)
-        self.used = Money(self.used + now - self._used_by.get(instrument_id, 0))
+        before = self._used_by.pop(instrument_id, None)
+        if before is not None:
+            self._add(before[0], -before[1])
         if now:
-            self._used_by[instrument_id] = now
+            self._used_by[instrument_id] = (currency, now)
+            self._add(currency, now)
+
+    def _add(self, currency: Currency, amount: int) -> None:
+        total = self.used.get(currency, ZERO_MONEY) + amount
+        if total:
+            self.used[currency] = Money(total)
         else:
-            self._used_by.pop(instrument_id, None)
+            del self.used[currency]
 
 
 class Orders:
@@ -126,6 +142,7 @@ class Orders:
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
+        self.halts = Halts()
         self._accounts: dict[int, Account] = {}
         self._orders: dict[int, Order] = {}
         self._client_order_ids: dict[tuple[int, str], UsedClientOrderId] = {}
@@ -160,6 +177,11 @@ class Orders:
         account = self._accounts.get(trading_account_id)
         return {} if account is None else account.orders
 
+    def count_live(self, trading_account_ids: Iterable[int]) -> int:
+        """Return how many orders of these trading accounts are live."""
+        accounts = self._accounts
+        return sum([accounts[number].live for number in trading_account_ids if number in accounts])
+
     def used_id(self, trading_account_id: int, client_order_id: str) -> UsedClientOrderId | None:
         """Return what a client order id was used for."""
         return self._client_order_ids.get((trading_account_id, client_order_id))
@@ -178,7 +200,7 @@ class Orders:
         """Take over a position."""
         account = self.account(held.trading_account_id)
         account.positions[held.instrument_id] = held.position
-        account.recount(held.instrument_id)
+        account.recount(held.instrument_id, held.position.currency)
 
     def restore_order(self, view: OrderView) -> None:
         """Take over a live order."""
@@ -205,6 +227,11 @@ class Orders:
             raise ValueError(
                 f"activity {activity.sequence} of account {activity.trading_account_id} does not follow {account.sequence}"
             )
+        if activity.trading_account_id == FIRM:
+            account.sequence = activity.sequence
+            if activity.halt is not None:
+                self.halts.put(activity.halt)
+            return Written(activity=activity)
         order, used = self._find_or_admit(activity)
         position = None if activity.posting is None else _moved(account, activity.posting)
         if activity.report is not None:
@@ -224,13 +251,19 @@ class Orders:
         return Written(activity=activity, order=None if order is None else order.view, position=held, used=used)
 
     def withdraw(self, activity: Activity) -> None:
-        """Undo a submission that could not be made durable: it was never said to anybody."""
+        """Undo a submission or the release of a halt that could not be made durable: it was never said to anybody.
+
+        A halt that was set stands, and what else there is follows from it or from the submission.
+        """
+        if activity.halt is not None:
+            self.halts.reinstate(activity.halt)
         submission = activity.submission
-        assert submission is not None
+        if submission is None:
+            return
         self._client_order_ids.pop((submission.trading_account_id, submission.client_order_id), None)
         order = self._orders.pop(submission.order_id, None)
         if order is not None:
-            order.state = evolve(order.state, leaves=ZERO_QUANTITY)
+            order.state = evolve(order.state, status=Status.REJECTED, leaves=ZERO_QUANTITY)
             self._work(order)
             self.account(submission.trading_account_id).orders.pop(submission.order_id, None)
 
@@ -277,7 +310,7 @@ class Orders:
         posting = activity.posting
         assert posting is not None
         account.positions[posting.instrument_id] = position
-        account.recount(posting.instrument_id)
+        account.recount(posting.instrument_id, posting.currency)
         if order is not None and posting.exec_id is not None:
             order.postings[posting.exec_id] = posting.posting_id
         return HeldPosition(
@@ -295,7 +328,11 @@ class Orders:
         price = submission.decision.reserved_price or submission.limit_price or ZERO_PRICE
         use = account.use(submission.instrument_id)
         use.side(submission.side).put(submission.order_id, price, order.state.leaves)
-        account.recount(submission.instrument_id)
+        account.recount(submission.instrument_id, submission.currency)
+        is_live = order.state.is_live
+        if is_live is not order.is_counted:
+            order.is_counted = is_live
+            account.live += 1 if is_live else -1
 
     def _remember_taken(self, report: Report) -> None:
         if report.exec_type is ExecType.TRADE and report.quote_sequence is not None and report.quote_taken is not None:
@@ -328,59 +365,3 @@ def _report(order: Order, report: Report) -> None:
 def posting_of(order: Order, exec_ref_id: str | None) -> int | None:
     """Return the posting that a fill made, where this server still knows it."""
     return None if exec_ref_id is None else order.postings.get(exec_ref_id)
-
-
-def digest_of(submission: Submission) -> bytes:
-    """Return the digest of what the client asked for: two submissions of one id are the same order if it is equal."""
-    return content_digest(
-        instrument_id=submission.instrument_id,
-        destination=submission.destination,
-        side=submission.side,
-        order_type=submission.type,
-        quantity=submission.quantity,
-        limit_price=submission.limit_price,
-        time_in_force=submission.time_in_force,
-        trading_session=submission.trading_session,
-        currency=submission.currency,
-        capacity=submission.capacity,
-        others=(
-            submission.parent_order_id,
-            submission.order_group_id,
-            submission.strategy_id,
-            submission.origin,
-            submission.locate_id,
-            submission.manual,
-            sorted(submission.tags.items()),
-        ),
-    )
-
-
-def content_digest(
-    *,
-    instrument_id: int,
-    destination: str,
-    side: Side,
-    order_type: OrderType,
-    quantity: int,
-    limit_price: int | None,
-    time_in_force: TimeInForce,
-    trading_session: TradingSession,
-    currency: Currency,
-    capacity: Capacity,
-    others: tuple[object, ...],
-) -> bytes:
-    """Return the digest of an order's content."""
-    content = (
-        instrument_id,
-        destination,
-        int(side),
-        int(order_type),
-        quantity,
-        limit_price,
-        int(time_in_force),
-        int(trading_session),
-        str(currency),
-        int(capacity),
-        others,
-    )
-    return blake2b(repr(content).encode(), digest_size=DIGEST_BYTES).digest()

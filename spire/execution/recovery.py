@@ -30,6 +30,7 @@ async def restore(store: IExecutionStore, orders: Orders, chronicle: Chronicle, 
     positions = await store.positions()
     views = await store.live_orders()
     used_ids = await store.used_ids(oldest_business_date)
+    halts = await store.halts()
     for head in heads:
         orders.restore_head(head)
         chronicle.restore(head.trading_account_id, orders.account(head.trading_account_id).sequence)
@@ -39,6 +40,9 @@ async def restore(store: IExecutionStore, orders: Orders, chronicle: Chronicle, 
         orders.restore_order(view)
     for used in used_ids:
         orders.restore_used_id(used)
+    orders.halts.restore(halts.in_force, halts.last_id)
+    for halt in halts.in_force:
+        chronicle.on_halt(halt)
 
 
 def replay(orders: Orders, chronicle: Chronicle, frames: Iterable[Frame], stored: int, last: int) -> Recovered:
@@ -55,12 +59,12 @@ def replay(orders: Orders, chronicle: Chronicle, frames: Iterable[Frame], stored
     for frame in frames:
         if frame.position <= stored:
             continue
-        (activity,) = CODEC.decode(frame.payload, 1, 0, len(frame.payload))
-        written = orders.fold(activity)
-        chronicle.replay(frame.position, written, frame.payload)
-        count += 1
-        if activity.submission is not None and activity.submission.decision.opening:
-            fresh.add(activity.submission.order_id)
+        payload = frame.payload
+        events = CODEC.decode(payload, CODEC.count(payload), 0, len(payload))
+        chronicle.replay(frame.position, tuple([orders.fold(event) for event in events]))
+        count += len(events)
+        submissions = [event.submission for event in events if event.submission is not None]
+        fresh.update(each.order_id for each in submissions if each.decision.opening)
     live = sorted(orders.live, key=lambda order: order.submission.order_id)
     never_routed = [
         order for order in live if order.submission.order_id in fresh and order.state.status is Status.PENDING_NEW

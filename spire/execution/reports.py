@@ -1,6 +1,6 @@
 """Reports and postings made from what drivers say (sans-I/O)."""
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from spire.execution.orders import Order, posting_of
 from spire.execution.values import Activity, Execution, Refusal
@@ -80,6 +80,9 @@ def make_report(submission: Submission, state: OrderState, execution: Execution,
         market_time=execution.market_time,
         trade_date=submission.trade_date,
         reason=execution.reason,
+        rule=execution.rule,
+        limit=execution.limit,
+        observed=execution.observed,
         text=execution.text,
         source=execution.source,
         actor=execution.actor,
@@ -141,7 +144,6 @@ def reported(order: Order, execution: Execution, stamp: Stamp, *, epoch: int, se
 def refused(submission: Submission, refusal: Refusal, stamp: Stamp, *, epoch: int, sequence: int) -> Activity:
     """Return the account's next event: an order that was submitted and refused at once."""
     report = make_report(submission, submitted(submission), rejection(submission.order_id, refusal), stamp)
-    report = evolve(report, rule=refusal.rule, limit=refusal.limit, observed=refusal.observed)
     return Activity(
         sequence=sequence,
         epoch=epoch,
@@ -155,5 +157,12 @@ def refused(submission: Submission, refusal: Refusal, stamp: Stamp, *, epoch: in
 def rejection(order_id: int, refusal: Refusal, source: ReportSource = ReportSource.DRIVER) -> Execution:
     """Return the word that ends an order as rejected."""
     return Execution(
-        order_id=order_id, exec_type=ExecType.REJECTED, reason=refusal.code, text=refusal.text, source=source
+        order_id=order_id,
+        exec_type=ExecType.REJECTED,
+        reason=refusal.code,
+        rule=refusal.rule,
+        limit=refusal.limit,
+        observed=refusal.observed,
+        text=refusal.text,
+        source=source,
     )

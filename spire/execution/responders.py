@@ -4,9 +4,18 @@ from typing import Any
 
 from twisted.protocols.amp import CommandLocator
 
-from spire.execution.commands import CancelOrder, ListTradingAccounts, QueryOrders, SubmitOrder
+from spire.execution.commands import (
+    CancelOrder,
+    ListTradingAccounts,
+    QueryOrders,
+    ReleaseHalt,
+    SetHalt,
+    SubmitOrder,
+    Supervise,
+)
+from spire.execution.halting import Halting
 from spire.execution.server import OrderExecution
-from spire.execution.values import OrderQuery, OrderRequest
+from spire.execution.values import HaltRequest, OrderQuery, OrderRequest
 from spire.wire.server_session import Session
 
 
@@ -39,3 +48,28 @@ class OrderResponders(CommandLocator):
         """Return a page of trading accounts."""
         accounts, next_after = self._service.trading_accounts(self._session, after)
         return {"accounts": accounts} if next_after is None else {"accounts": accounts, "next_after": next_after}
+
+
+class HaltResponders(CommandLocator):
+    """Halts and the Risk Server's sign of life; roles and capabilities decide about each call."""
+
+    def __init__(self, session: Session, halting: Halting) -> None:
+        super().__init__()
+        self._session = session
+        self._halting = halting
+
+    @SetHalt.responder
+    async def set_halt(self, request: HaltRequest) -> dict[str, Any]:
+        """Set a halt."""
+        return {"outcome": await self._halting.set(self._session, request)}
+
+    @ReleaseHalt.responder
+    async def release_halt(self, halt_id: int, reason: str) -> dict[str, Any]:
+        """Release a halt."""
+        return {"halt": await self._halting.release(self._session, halt_id, reason)}
+
+    @Supervise.responder
+    async def supervise(self, blind: tuple[int, ...]) -> dict[str, Any]:
+        """Take a sign of life."""
+        await self._halting.supervise(self._session, blind)
+        return {}

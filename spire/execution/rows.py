@@ -17,6 +17,10 @@ T = TypeVar("T")
 Convert = Callable[[Any], Any]
 
 
+PLACE = ("epoch", "activity_sequence", "activity_time")
+"""Columns of the place that an event has in its activity."""
+
+
 class Columns(Generic[T]):
     """The columns of a frozen type: names in the order of its fields, a row from a value, a value from a row.
 
@@ -60,7 +64,15 @@ class Columns(Generic[T]):
         return self._kind(**fields, **others)
 
 
-_COLUMN = {"sequence": "report_sequence", "limit": "limit_value", "text": "text_value", "type": "order_type"}
+_COLUMN = {
+    "sequence": "report_sequence",
+    "limit": "limit_value",
+    "text": "text_value",
+    "type": "order_type",
+    "schema": "rule_schema",
+    "before": "before_value",
+    "after": "after_value",
+}
 """Fields whose names are words of SQL, or of another meaning in the same table."""
 
 

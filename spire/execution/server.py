@@ -16,7 +16,7 @@ from spire.execution import access
 from spire.execution.booking import Booking
 from spire.execution.chronicle import Chronicle
 from spire.execution.commands import PAGE_BYTES
-from spire.execution.decide import Resolved, check_form, resolve
+from spire.execution.form import Resolved, check_form, resolve
 from spire.execution.interfaces import IDriver, IExecutionStore
 from spire.execution.orders import Order, Orders
 from spire.execution.recovery import replay, restore
@@ -26,7 +26,7 @@ from spire.execution.submitting import Submitting
 from spire.execution.upstream import MarketUpstream
 from spire.execution.values import (
     Batch,
-    Execution,
+    Halt,
     OrderQuery,
     OrderRequest,
     OrderScope,
@@ -34,19 +34,16 @@ from spire.execution.values import (
     Refusal,
     TradingAccountView,
     UsedClientOrderId,
-    parse_activity_topic,
 )
 from spire.locator.directory import Directory
 from spire.locator.values import Kind
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
-from spire.values.orders import ExecType, ReportSource
-from spire.values.status import Flag
-from spire.values.time import local_date
 from spire.wire.arguments import encode
 from spire.wire.errors import Conflict, Forbidden, NotFound, Unavailable
 from spire.wire.publisher import Topic
 from spire.wire.server_session import Session
+from spire.wire.state_topic import StateTopic
 from spire.wire.topics import ITopics
 
 KEPT_BUSINESS_DATES: Final = 5
@@ -74,7 +71,7 @@ class OrderExecution:
         submitting: Submitting,
         upstream: MarketUpstream,
         drivers: Mapping[str, IDriver],
-        firm_zone: str,
+        halts: StateTopic[Halt],
         clock: Clock,
         tasks: Tasks,
     ) -> None:
@@ -89,10 +86,10 @@ class OrderExecution:
         self._submitting = submitting
         self._upstream = upstream
         self._drivers = drivers
-        self._firm_zone = firm_zone
+        self._halts = halts
         self._clock = clock
         self._tasks = tasks
-        self._readers: dict[Session, set[int]] = {}
+        self._readers: dict[Session, set[str]] = {}
         self._stops: list[Callable[[], None]] = []
 
     # Start and stop
@@ -167,7 +164,8 @@ class OrderExecution:
             return await self._first(used, resolved)
         if self._chronicle.is_stalled or self._writer.is_fenced:
             raise journal_down()
-        return await self._submitting.take(session, resolved, received)
+        by_risk = access.is_risk(self._directory, session.identity)
+        return await self._submitting.take(session, resolved, received, by_risk=by_risk)
 
     async def cancel(self, session: Session, order_id: int) -> OrderView:
         """Cancel an order, acting from the journal. Raises NotFound, Forbidden, Conflict for one that has ended."""
@@ -179,14 +177,7 @@ class OrderExecution:
         access.require_cancel(self._directory, session.identity, order.submission)
         if not order.state.is_live:
             raise Conflict(f"Order {order_id} has ended: {order.state.status.name}.", status=order.state.status.name)
-        actor = session.identity.account_id
-        if self._submitting.find(order_id) is not None:
-            self._booking.report(
-                Execution(order_id=order_id, exec_type=ExecType.CANCELED, source=ReportSource.PERSON, actor=actor)
-            )
-        else:
-            self._orders.flag(order_id, Flag.PENDING_CANCEL)
-            self._drivers[self._driver_name(order.submission.destination)].cancel(order_id, actor)
+        self._submitting.cancel(order, session.identity.account_id)
         await self._chronicle.settled()
         return order.view
 
@@ -241,26 +232,26 @@ class OrderExecution:
             )
         return tuple(found), None
 
+    def roles_now(self, account_id: int) -> frozenset[str]:
+        """Return the roles that an account holds at this moment."""
+        return self._directory.roles(account_id)
+
     async def open_topic(self, session: Session, name: str) -> Topic:
-        """Return the activity of a trading account. Raises NotFound, Forbidden."""
-        try:
-            number = parse_activity_topic(name)
-        except ValueError as error:
-            raise NotFound(str(error), topic=name) from None
-        access.require_view(self._directory, session.identity, number)
+        """Return the activity of a trading account or of the firm, or the halts in force. Raises NotFound, Forbidden."""
+        number = access.require_topic(self._directory, session.identity, name)
         if session not in self._readers:
             self._readers[session] = set()
             session.on_close(lambda: self._readers.pop(session, None))
-        self._readers[session].add(number)
-        return self._chronicle.topic(number)
+        self._readers[session].add(name)
+        return self._halts if number is None else self._chronicle.topic(number)
 
     def rights_changed(self) -> None:
         """Close the sessions that read what they may not see any more: a right that is withdrawn ends at once."""
-        for session, numbers in tuple(self._readers.items()):
-            if not all(
-                self._directory.get(number) is not None and access.may_view(self._directory, session.identity, number)
-                for number in numbers
-            ):
+        for session, names in tuple(self._readers.items()):
+            try:
+                for name in names:
+                    access.require_topic(self._directory, session.identity, name)
+            except (Forbidden, NotFound):
                 session.close(Forbidden("A right to see a trading account was withdrawn; log in again."))
 
     async def _first(self, used: UsedClientOrderId, resolved: Resolved) -> OrderView:
@@ -287,7 +278,7 @@ class OrderExecution:
     # Small things
 
     def _oldest_kept(self) -> str:
-        date = local_date(self._clock.now(), self._firm_zone)
+        date = datetime.date.fromisoformat(self._booking.business_date())
         kept = 1 if date.isoweekday() <= 5 else 0
         while kept < KEPT_BUSINESS_DATES:
             date -= datetime.timedelta(days=1)

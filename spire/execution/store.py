@@ -8,15 +8,19 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from spire.accounting.position import Position
+from spire.database.audit import Page, read
 from spire.database.database import Database
 from spire.database.ordered_writer import SqlWriterStore
 from spire.database.transaction import Transaction
+from spire.execution.firm_rows import AUDIT_TABLE, firm_activity, read_halts, write_firm
 from spire.execution.interfaces import IExecutionStore
-from spire.execution.rows import Columns, insert, select
+from spire.execution.rows import PLACE, Columns, insert, select
 from spire.execution.values import (
+    FIRM,
     AccountHead,
     Activity,
     Batch,
+    HeldHalts,
     HeldPosition,
     OrderQuery,
     OrderScope,
@@ -25,6 +29,7 @@ from spire.execution.values import (
     UsedClientOrderId,
 )
 from spire.values.amounts import Money, Quantity
+from spire.values.audit import AuditQuery
 from spire.values.codes import Currency
 from spire.values.orders import ExecType, Side, VersionState
 from spire.values.posting import Posting
@@ -42,7 +47,6 @@ REPORTS = Columns(Report)
 POSTINGS = Columns(Posting)
 ORDERS = Columns(OrderView, skip=frozenset({"submission"}))
 
-PLACE = ("epoch", "activity_sequence", "activity_time")
 _ORDER = ("order_id", "trading_account_id", "is_live", *ORDERS.names)
 _VERSION = (
     "order_id", "version", "client_order_id", "orig_client_order_id", "quantity", "limit_price", "stop_price",
@@ -131,7 +135,7 @@ class ExecutionStore:
         """Return how far each account's activity goes."""
         found: list[AccountHead] = []
         while True:
-            after = found[-1].trading_account_id if found else 0
+            after = found[-1].trading_account_id if found else FIRM - 1
             rows = await self._database.run("execution.heads", _fetch, SELECT_HEADS, (after, PAGE))
             found += [AccountHead(trading_account_id=row[0], epoch=row[1], sequence=row[2]) for row in rows]
             if len(rows) < PAGE:
@@ -178,6 +182,14 @@ class ExecutionStore:
             if len(rows) < PAGE:
                 return tuple(found)
 
+    async def halts(self) -> HeldHalts:
+        """Return the halts in force, and the last id."""
+        return await self._database.run("execution.halts", read_halts)
+
+    async def audit(self, query: AuditQuery) -> Page:
+        """Return a page of the audit log."""
+        return await self._database.run("execution.audit", read, AUDIT_TABLE, query)
+
     async def taken(self, instrument_id: int) -> tuple[TakenSize, ...]:
         """Return what the last fill on each side says was taken."""
         return await self._database.run("execution.taken", _taken, instrument_id)
@@ -186,6 +198,8 @@ class ExecutionStore:
         self, trading_account_id: int, epoch: int, after: int, through: int, limit: int
     ) -> tuple[Activity, ...]:
         """Return a page of an account's events."""
+        if trading_account_id == FIRM:
+            return await self._database.run("execution.firm", firm_activity, (epoch, after, through, limit))
         return await self._database.run(
             "execution.activity", _activity, (trading_account_id, epoch, after, through, limit)
         )
@@ -220,6 +234,7 @@ def write(transaction: Transaction, batches: Sequence[Batch]) -> None:
     """Put batches of events into the tables."""
     items = [item for batch in batches for item in batch]
     events = [item.activity for item in items]
+    write_firm(transaction, events)
     _many(transaction, INSERT_SUBMISSION, (_row(SUBMISSIONS, event.submission, event) for event in events))
     _many(transaction, INSERT_REPORT, (_row(REPORTS, event.report, event) for event in events))
     _many(transaction, INSERT_POSTING, (_row(POSTINGS, event.posting, event) for event in events))

@@ -9,17 +9,23 @@ from twisted.internet.interfaces import IDelayedCall
 from spire.definitions.client import DefinitionsClient
 from spire.execution.booking import Booking, Ids
 from spire.execution.chronicle import Chronicle
-from spire.execution.decide import Accepted, Holding, Market, Resolved, Terms, decide
+from spire.execution.controls import refusal_of
+from spire.execution.decide import Decision, Holding, Market, Terms, decide
+from spire.execution.firm import firm_event, violation_of
+from spire.execution.form import Resolved
+from spire.execution.inputs import Inputs
 from spire.execution.interfaces import IDriver
 from spire.execution.orders import Order, Orders
 from spire.execution.refusals import STORE_DOWN, error_for, journal_down
 from spire.execution.reports import refused, rejection
 from spire.execution.upstream import MarketUpstream
-from spire.execution.values import Activity, OrderView, Refusal, Written
+from spire.execution.values import Activity, Execution, OrderView, Refusal, Written
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.values.environment import Environment
-from spire.values.submission import DecisionSnapshot, Submission
+from spire.values.orders import Channel, ExecType, ReportSource
+from spire.values.status import Flag
+from spire.values.submission import Submission
 from spire.values.time import Timestamp
 from spire.wire.errors import SpireError
 from spire.wire.server_session import Session
@@ -56,6 +62,7 @@ class Submitting:
         ids: Ids,
         definitions: DefinitionsClient,
         upstream: MarketUpstream,
+        inputs: Inputs,
         drivers: Mapping[str, IDriver],
         clock: Clock,
         metrics: Metrics,
@@ -67,6 +74,7 @@ class Submitting:
         self._ids = ids
         self._definitions = definitions
         self._upstream = upstream
+        self._inputs = inputs
         self._drivers = drivers
         self._clock = clock
         self._pending: dict[int, Pending] = {}
@@ -87,8 +95,11 @@ class Submitting:
         for pending in self._pending.values():
             _quiet(pending)
 
-    def take(self, session: Session, order: Resolved, received: Timestamp) -> "Deferred[OrderView]":
-        """Decide, reserve and append in this turn; fires with the order's view, or fails with the refusal."""
+    def take(self, session: Session, order: Resolved, received: Timestamp, *, by_risk: bool) -> "Deferred[OrderView]":
+        """Decide, reserve and append in this turn; fires with the order's view, or fails with the refusal.
+
+        What the order did to compliance rules is one with it: both are durable, or neither.
+        """
         request, instrument = order.request, order.instrument
         account = self._orders.account(request.trading_account_id)
         market = self._upstream.market(instrument, request.trading_session)
@@ -98,35 +109,57 @@ class Submitting:
             used_elsewhere=account.used_elsewhere(instrument.instrument_id),
         )
         ticks = self._definitions.tick_tables.get(instrument.tick_table)
-        decision = decide(order, market, holding, ticks, self._settings.terms)
-        snapshot = decision.snapshot if isinstance(decision, Accepted) else DecisionSnapshot()
-        submission = self._submission(session, order, snapshot, received, market)
-        if isinstance(decision, Refusal):
-            return self._refuse(submission, decision, account.sequence + 1)
-        written = self._orders.fold(
-            Activity(
-                sequence=account.sequence + 1,
-                epoch=self._orders.epoch,
-                time=submission.accepted,
-                trading_account_id=submission.trading_account_id,
-                submission=submission,
-            )
+        controls = self._inputs.controls(account, order.currency, by_risk=by_risk)
+        decision = decide(order, market, holding, ticks, self._settings.terms, controls)
+        submission = self._submission(session, order, decision, received, market, by_risk=by_risk)
+        refusal = decision.refusal
+        stamp = None if refusal is None else self._booking.stamp()
+        violations = [
+            firm_event(self._orders, submission.accepted, violation=violation_of(breach, submission))
+            for breach in decision.breaches
+        ]
+        if refusal is not None and stamp is not None:
+            event = refused(submission, refusal, stamp, epoch=self._orders.epoch, sequence=account.sequence + 1)
+            return self._refuse((*violations, self._orders.fold(event)), refusal, submission.order_id)
+        event = Activity(
+            sequence=account.sequence + 1,
+            epoch=self._orders.epoch,
+            time=submission.accepted,
+            trading_account_id=submission.trading_account_id,
+            submission=submission,
         )
-        return self._accept(submission, written, is_opening=decision.is_opening)
+        return self._accept(submission, (*violations, self._orders.fold(event)), is_opening=decision.is_opening)
 
-    def _refuse(self, submission: Submission, refusal: Refusal, sequence: int) -> "Deferred[OrderView]":
+    def cancel(self, order: Order, actor: int | None) -> None:
+        """Cancel a live order: through its driver, or at once where it was not routed yet."""
+        submission = order.submission
+        if self.find(submission.order_id) is not None:
+            self._booking.report(
+                Execution(
+                    order_id=submission.order_id,
+                    exec_type=ExecType.CANCELED,
+                    source=ReportSource.PERSON,
+                    actor=actor,
+                )
+            )
+            return
+        self._orders.flag(submission.order_id, Flag.PENDING_CANCEL)
+        self._driver(submission).cancel(submission.order_id, actor)
+
+    def _refuse(self, written: tuple[Written, ...], refusal: Refusal, order_id: int) -> "Deferred[OrderView]":
         waiting: Deferred[OrderView] = Deferred()
-        activity = refused(submission, refusal, self._booking.stamp(), epoch=self._orders.epoch, sequence=sequence)
-        error = error_for(refusal, submission.order_id)
+        error = error_for(refusal, order_id)
         self._outcomes.labels(outcome=refusal.code).inc()
         self._chronicle.append(
-            self._orders.fold(activity),
+            *written,
             durable=lambda: waiting.errback(error),
             lost=lambda: waiting.errback(journal_down()),
         )
         return waiting
 
-    def _accept(self, submission: Submission, written: Written, *, is_opening: bool) -> "Deferred[OrderView]":
+    def _accept(
+        self, submission: Submission, written: tuple[Written, ...], *, is_opening: bool
+    ) -> "Deferred[OrderView]":
         order = self._orders.find(submission.order_id)
         assert order is not None
         pending = Pending(order=order)
@@ -135,10 +168,20 @@ class Submitting:
         self._outcomes.labels(outcome="accepted").inc()
         if is_opening:
             pending.timer = self._clock.later(self._settings.store_seconds, self._too_late, pending)
-            self._chronicle.append(written, committed=lambda: self._route(pending), lost=lambda: self._undo(pending))
+            self._chronicle.append(
+                *written, committed=lambda: self._route_opening(pending), lost=lambda: self._undo(pending)
+            )
         else:
-            self._chronicle.append(written, durable=lambda: self._route(pending), lost=lambda: self._undo(pending))
+            self._chronicle.append(*written, durable=lambda: self._route(pending), lost=lambda: self._undo(pending))
         return waiting
+
+    def _route_opening(self, pending: Pending) -> None:
+        """Route an order that opens risk, unless a halt was set while it waited for the store."""
+        halts = self._orders.halts.on(pending.order.submission.trading_account_id)
+        if halts:
+            self._end(pending, refusal_of(halts[0]))
+        else:
+            self._route(pending)
 
     def _route(self, pending: Pending) -> None:
         """Answer, and send the order to its driver unless it has ended meanwhile."""
@@ -148,21 +191,27 @@ class Submitting:
         _quiet(pending)
         _answer(pending, pending.order.view)
         if pending.order.state.is_live:
-            driver = self._definitions.destinations[submission.destination].driver
-            self._drivers[driver].submit(submission)
+            self._driver(submission).submit(submission)
 
     def _too_late(self, pending: Pending) -> None:
         """End an opening order that the store did not take in time; it was never routed."""
+        self._end(pending, Refusal(code=STORE_DOWN, text="The database did not take the order in time.", rule="store"))
+
+    def _end(self, pending: Pending, refusal: Refusal) -> None:
+        """End an order that was not routed yet, and tell those who wait why."""
         submission = pending.order.submission
         if self._pending.pop(submission.order_id, None) is None:
             return
+        _quiet(pending)
         if not pending.order.state.is_live:
             _answer(pending, pending.order.view)
             return
-        refusal = Refusal(code=STORE_DOWN, text="The database did not take the order in time.", rule="store")
         error = error_for(refusal, submission.order_id)
-        self._outcomes.labels(outcome=STORE_DOWN).inc()
+        self._outcomes.labels(outcome=refusal.code).inc()
         self._booking.report(rejection(submission.order_id, refusal), lambda: _fail(pending, error))
+
+    def _driver(self, submission: Submission) -> IDriver:
+        return self._drivers[self._definitions.destinations[submission.destination].driver]
 
     def _undo(self, pending: Pending) -> None:
         """Tell those who wait that the journal did not take the order: it never was."""
@@ -171,7 +220,14 @@ class Submitting:
         _fail(pending, journal_down())
 
     def _submission(
-        self, session: Session, order: Resolved, snapshot: DecisionSnapshot, received: Timestamp, market: Market
+        self,
+        session: Session,
+        order: Resolved,
+        decision: Decision,
+        received: Timestamp,
+        market: Market,
+        *,
+        by_risk: bool,
     ) -> Submission:
         request = order.request
         return Submission(
@@ -184,7 +240,7 @@ class Submitting:
             trading_account_id=request.trading_account_id,
             entered_by=session.identity.account_id,
             session=session.id,
-            channel=session.channel,
+            channel=Channel.RISK if by_risk else session.channel,
             instrument_id=order.instrument.instrument_id,
             ticker=order.instrument.ticker,
             destination=order.destination,
@@ -206,7 +262,7 @@ class Submitting:
             market_time=market.market_time,
             trade_date=market.trade_date,
             business_date=self._booking.business_date(),
-            decision=snapshot,
+            decision=decision.snapshot,
         )
 
 

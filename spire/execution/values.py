@@ -73,11 +73,16 @@ class HaltRequest:
     announces: int | None = None
 
 
+MOST_LISTED = 5_000
+"""Orders that the outcome of a halt lists."""
+
+
 @frozen(kw_only=True)
 class HaltOutcome:
     """A halt in force, and what became of the cancels that it asked for, as order ids.
 
-    `confirmed` have ended, `unconfirmed` were sent and are not answered yet; both together are all that were sent.
+    `confirmed` have ended, `unconfirmed` were sent and are not answered yet; both together are all that were sent, or
+    the first `MOST_LISTED`, unconfirmed ones before the others.
     """
 
     halt: Halt
@@ -263,6 +268,9 @@ class Execution:
     venue_time: Timestamp | None = None
     market_time: Timestamp | None = None
     reason: str | None = None
+    rule: str | None = None
+    limit: str | None = None
+    observed: str | None = None
     text: str | None = None
     source: ReportSource = ReportSource.DRIVER
     actor: int | None = None
@@ -326,6 +334,14 @@ class Written:
 
 Batch = tuple[Written, ...]
 """Events that go to the store together: one item of the ordered writer."""
+
+
+@frozen(kw_only=True)
+class HeldHalts:
+    """The halts in force, by id, and the last halt id that was given out (0: none)."""
+
+    in_force: tuple[Halt, ...] = ()
+    last_id: int = 0
 
 
 @frozen(kw_only=True)

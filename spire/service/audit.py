@@ -88,7 +88,14 @@ class AuditTrail:
         )
 
     def local(
-        self, action: str, entity: str, *, after: object = None, reason: str | None = None, version: int | None = None
+        self,
+        action: str,
+        entity: str,
+        *,
+        before: object = None,
+        after: object = None,
+        reason: str | None = None,
+        version: int | None = None,
     ) -> AuditEvent:
         """Return the event of what an operator does on the server's own host, without a login."""
         return AuditEvent(
@@ -103,6 +110,7 @@ class AuditTrail:
             action=action,
             entity=entity,
             entity_version=version,
+            before=as_json(before),
             after=as_json(after),
             reason=reason,
         )

@@ -15,6 +15,7 @@ class DecisionSnapshot:
     """What the decision about an order saw.
 
     `quote_age` is nanoseconds on the receive clock when the decision was made; None fields were absent or not looked at.
+    `exchange_rate_id` names the rates that converted what is used into the currency of the limits, separated by commas.
     `reserved_price` is the price at which buying power was reserved, `buying_power_used` includes this order.
     """
 
@@ -25,7 +26,7 @@ class DecisionSnapshot:
     ask: Price | None = None
     ask_size: Quantity | None = None
     quote_age: int | None = None
-    exchange_rate_id: int | None = None
+    exchange_rate_id: str | None = None
     limits_version: int | None = None
     rules_version: int | None = None
     reserved_price: Price | None = None

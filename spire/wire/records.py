@@ -145,6 +145,10 @@ class Rows(Generic[Row]):
             raise RecordError(f"{len(rows)} rows where {count} were announced")
         return rows
 
+    def count(self, payload: bytes) -> int:
+        """Return how many rows stand in a payload. Raises RecordError."""
+        return sum(1 for _ in _slices(payload, 0, len(payload)))
+
     def after(self, records: tuple[Row, ...], sequence: int) -> tuple[Row, ...]:
         """Return the rows beyond `sequence`."""
         return tuple(row for row in records if sequence_of(row) > sequence)

@@ -3,11 +3,14 @@
 import datetime
 from typing import Any
 
+from spire.administration.values import Limits, LimitTerms
 from spire.definitions.instruments import Alias, Instrument, InstrumentType, Terms
+from spire.definitions.rates import Conversion
 from spire.definitions.values import Destination, TickStep, TickTable
 from spire.execution.orders import Order, Orders
 from spire.execution.reports import Stamp, refused, reported
 from spire.execution.values import Activity, Execution, OrderRequest, Refusal
+from spire.values.amounts import Money
 from spire.values.codes import Currency, Venue
 from spire.values.orders import ExecType, OrderType, Side
 from spire.values.submission import Submission
@@ -19,6 +22,9 @@ ACCOUNT = 7
 BAC = 42
 
 TICKS = TickTable(name="us", steps=(TickStep(from_price=dollars(0), tick=dollars(0.01)),))
+USD = Currency("USD")
+RATE = Conversion(numerator=1, denominator=1, rate_ids=())
+
 DESTINATION = Destination(
     name="SIMULATION", description="", driver="simulation", venues=(Venue("XNYS"),), preferred_for=(Venue("XNYS"),)
 )
@@ -40,6 +46,24 @@ def instrument(**changes: Any) -> Instrument:
         name="Bank of America",
         aliases=(Alias(ticker=Ticker("BAC", Venue("XNYS")), effective_from=datetime.date(2000, 1, 1)),),
         terms=(Terms(**(terms | changes)),),
+    )
+
+
+def limits(buying_power: Money, **changes: Any) -> Limits:
+    """Return limits of the account, version 4."""
+    terms: dict[str, Any] = {
+        "currency": USD,
+        "buying_power": buying_power,
+        "net_loss": Money(0),
+        "transition_seconds": 60,
+    }
+    return Limits(
+        trading_account_id=ACCOUNT,
+        terms=LimitTerms(**(terms | changes)),
+        version=4,
+        reason="",
+        actor=1,
+        effective_from=Timestamp(1),
     )
 
 

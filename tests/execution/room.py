@@ -1,6 +1,7 @@
 """Order Execution among the rooms that it needs, in one process: real taps, memory stores, one clock, a feed in the test's hand."""
 
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,6 +10,9 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from spire.administration.client import AdministrationClient
+from spire.administration.values import Limits, LimitTerms, RiskState
+from spire.compliance.client import ComplianceClient
 from spire.database.errors import StoreDown
 from spire.database.ordered_writer import WriterRow
 from spire.execution import tap
@@ -24,10 +28,13 @@ from spire.runtime.tasks import Tasks
 from spire.service.parts import Parts
 from spire.testing.clock import ManualClock
 from spire.testing.platform import Platform
+from spire.values.amounts import Money, whole
+from spire.values.codes import Currency
 from spire.values.environment import Environment, FeedKind
 from spire.values.orders import OrderType, Side
 from spire.values.posting import Posting
 from spire.values.report import Report
+from spire.values.risk import RiskMode
 from spire.values.time import NANOSECONDS, Timestamp, parse_timestamp
 from spire.wire.client_session import ClientSession
 from spire.wire.errors import SpireError
@@ -40,7 +47,10 @@ BAC = 1
 XNYS = 8
 NINE_THIRTY = parse_timestamp("2013-10-08T13:30:00Z")
 FOUR = parse_timestamp("2013-10-08T20:00:00Z")
-SECTION = '\n[order_execution]\ncurrency = "USD"\nbuying_power = "100000"\n'
+SECTION = '\n[order_execution]\nmarket_data_service = "market_data_service"\n'
+LIMITS = LimitTerms(
+    currency=Currency("USD"), buying_power=Money(whole(100_000)), net_loss=Money(whole(50_000)), transition_seconds=60
+)
 
 
 class FragileStore(MemoryExecutionStore):
@@ -126,8 +136,39 @@ class Rooms:
         text = file.read_text().partition("\n[order_execution]")[0]
         file.chmod(0o600)
         file.write_text(text + SECTION)
-        self.platform.start("service-locator", "uid", "definitions", "market-data")
+        self.platform.start("service-locator", "uid", "definitions", "administration", "market-data", "compliance")
         self.links: dict[str, Link] = {}
+        self.administration = AdministrationClient(self._ready("administration_service", "administrator"))
+        self.risk_administration = AdministrationClient(self._ready("administration_service", "risk_service"))
+        self.compliance = ComplianceClient(self._ready("compliance_service", "administrator"))
+        calls = self.link("administrator").calls
+        trader = self.platform.run(calls.find("trading_groups/demo/accounts/demo_trader"))
+        self.trading_account_id = int(trader.entry_id)
+        self.set_limits(LIMITS)
+
+    def _ready(self, service: str, account: str) -> ClientSession:
+        session = self.session(service, account)
+        self.platform.run(session.when_ready())
+        return session
+
+    def set_limits(self, terms: LimitTerms, trading_account_id: int | None = None) -> Limits:
+        """Set the limits of a trading account, demo_trader's unless named."""
+        number = trading_account_id or self.trading_account_id
+        standing = self.platform.run(self.administration.standing(number))
+        version = 0 if standing.limits is None else standing.limits.version
+        return self.platform.run(
+            self.administration.set_limits(number, terms, expected_version=version, reason="a test")
+        )
+
+    def set_risk_state(self, mode: RiskMode) -> RiskState:
+        """Write the risk state of demo_trader's account, as the Risk Server does."""
+        standing = self.platform.run(self.administration.standing(self.trading_account_id))
+        version = 0 if standing.state is None else standing.state.version
+        return self.platform.run(
+            self.risk_administration.set_risk_state(
+                self.trading_account_id, mode, expected_version=version, reason="a test"
+            )
+        )
 
     def link(self, account: str) -> Link:
         """Return an account's link to the Locator, logged in."""
@@ -192,12 +233,25 @@ class ExecutionRoomTestCase(SynchronousTestCase):
         self.show(14.00, 300, 14.02, 200)
         self.before_write: Any = lambda: None
         self.serve()
+        self.is_supervised = True
+        self.blind: tuple[int, ...] = ()
+        self.risk = OrderExecutionClient(self.rooms.session(SERVICE, "risk_service"))
+        self.addCleanup(lambda: self.platform.run(self.risk.session.stop()))
+        self.platform.run(self.risk.session.when_ready())
+        self.platform.run(self.risk.supervise())
+        self.addCleanup(self.platform.parts().tasks.every("supervise", 1.0, self._supervise))
         self.client = self.trader("demo_trader")
         self.account: TradingAccountView = self.result(self.client.trading_account("demo_trader"))
         self.follower = Follower()
         self.client.follow(self.account.trading_account_id, self.follower)
         self.advance(0.1)
         self.numbers = 0
+
+    async def _supervise(self) -> None:
+        """Be the Risk Server's sign of life."""
+        if self.is_supervised and self.risk.session.is_ready:
+            with suppress(SpireError):
+                await self.risk.supervise(self.blind)
 
     # The server
 
@@ -239,7 +293,13 @@ class ExecutionRoomTestCase(SynchronousTestCase):
         await _settled(children[f"port of {SERVICE}"].stop())
         await service._journal.close()
         await children["service_locator"].stop.__self__.session.stop()  # type: ignore[attr-defined] # no logout
-        for upstream in ("uid_service", "definitions_service", "market_data_service"):
+        for upstream in (
+            "uid_service",
+            "definitions_service",
+            "administration_service",
+            "market_data_service",
+            "compliance_service",
+        ):
             await _settled(children[upstream].stop())
 
     async def in_place(self, function: Any, /, *arguments: Any) -> Any:

@@ -11,6 +11,7 @@ from spire.wire.identity import Identity
 from tests.values.examples import make_submission
 
 ROOT, OFFICERS, GROUP, ACCOUNT, TRADER, MANAGER, VIEWER, OFFICER, STRANGER = 1, 2, 3, 7, 10, 11, 12, 13, 14
+SERVICES, RISK, PLAIN = 20, 21, 22
 
 
 def directory() -> Directory:
@@ -20,6 +21,16 @@ def directory() -> Directory:
     def person(entry_id: int, *parents: int) -> Entry:
         return Entry(
             entry_id=entry_id, kind=Kind.ACCOUNT, name=f"p{entry_id}", parents=parents, account_kind=AccountKind.PERSON
+        )
+
+    def service(entry_id: int, *capabilities: str) -> Entry:
+        return Entry(
+            entry_id=entry_id,
+            kind=Kind.ACCOUNT,
+            name=f"s{entry_id}",
+            parents=(SERVICES,),
+            account_kind=AccountKind.SERVICE,
+            capabilities=capabilities,
         )
 
     grants = (
@@ -42,6 +53,9 @@ def directory() -> Directory:
         person(VIEWER, ROOT),
         person(OFFICER, OFFICERS),
         person(STRANGER, ROOT),
+        Entry(entry_id=SERVICES, kind=Kind.DIRECTORY, name="services", parents=(ROOT,)),
+        service(RISK, "risk.set_state"),
+        service(PLAIN),
     ):
         made.put(entry)
     return made
@@ -121,13 +135,52 @@ class AccessTests(SynchronousTestCase):
         self.assertTrue(self.may_cancel(identity(TRADER)))
         self.assertTrue(self.may_cancel(identity(MANAGER)))
         self.assertTrue(self.may_cancel(identity(OFFICER, "risk_officer")))
-        self.assertTrue(self.may_cancel(identity(STRANGER, capabilities=("risk.set_state",))))
+        self.assertTrue(self.may_cancel(identity(RISK, capabilities=("risk.set_state",))))
         self.assertTrue(self.may_cancel(identity(STRANGER), entered_by=STRANGER))
 
     def test_who_may_not_cancel(self) -> None:
-        """Looking is not enough."""
+        """Looking is not enough, nor is a capability that the ticket alone names."""
         self.assertFalse(self.may_cancel(identity(VIEWER)))
         self.assertFalse(self.may_cancel(identity(STRANGER)))
+        self.assertFalse(self.may_cancel(identity(PLAIN, capabilities=("risk.set_state",))))
+
+    def may_read(self, who: Identity, topic: str) -> bool:
+        """Return whether a topic is open to somebody."""
+        try:
+            access.require_topic(self.directory, who, topic)
+        except Forbidden:
+            return False
+        return True
+
+    def test_the_risk_server_may_submit_everywhere(self) -> None:
+        """Also where the trading account is disabled: it must be able to close positions."""
+        risk = identity(RISK, "service", capabilities=("risk.set_state",))
+        entry = self.directory.entry(ACCOUNT)
+        self.directory.put(Entry(**{name: getattr(entry, name) for name in _NAMES} | {"disabled": True}))
+        self.assertEqual(access.require_trade(self.directory, risk, ACCOUNT).name, "acct")
+        with self.assertRaises(NotFound):
+            access.require_trade(self.directory, risk, TRADER)
+
+    def test_who_reads_the_events_of_the_firm(self) -> None:
+        """Risk officers and services that verify or set risk states; no trader, no manager, no other service."""
+        officer = identity(OFFICER, "risk_officer")
+        risk = identity(RISK, "service", capabilities=("risk.set_state",))
+        self.assertTrue(self.may_read(officer, "activity/0"))
+        self.assertTrue(self.may_read(risk, "activity/0"))
+        for who in (identity(TRADER), identity(MANAGER), identity(PLAIN, "service")):
+            self.assertFalse(self.may_read(who, "activity/0"), who)
+
+    def test_who_reads_the_halts(self) -> None:
+        """Services too, whose traders want to know; no trader himself."""
+        self.assertTrue(self.may_read(identity(OFFICER, "risk_officer"), "halts"))
+        self.assertTrue(self.may_read(identity(PLAIN, "service"), "halts"))
+        self.assertFalse(self.may_read(identity(TRADER), "halts"))
+        self.assertFalse(self.may_read(identity(STRANGER, "risk_officer"), "halts"))
+
+    def test_a_topic_of_another_name_is_not_found(self) -> None:
+        """Whoever asks."""
+        with self.assertRaises(NotFound):
+            access.require_topic(self.directory, identity(OFFICER, "risk_officer"), "activity/00")
 
 
 _NAMES = ("entry_id", "kind", "name", "parents", "grants", "account_kind", "capabilities", "terms")

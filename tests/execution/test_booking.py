@@ -61,6 +61,7 @@ class BookingTests(SynchronousTestCase):
             orders=self.orders,
             chronicle=cast("Chronicle", self.written),
             ids=self.ids,
+            business_day=lambda: None,
             firm_zone="America/New_York",
             clock=self.clock,
             metrics=Metrics(),

@@ -8,7 +8,6 @@ from spire.execution.configuration import OrderExecutionConfiguration
 from spire.operations.instance import Instance
 from spire.operations.settings import InstanceSettings
 from spire.service.configuration import ConfigurationError, load
-from spire.values.amounts import whole
 
 
 class ConfigurationTests(SynchronousTestCase):
@@ -37,8 +36,8 @@ class ConfigurationTests(SynchronousTestCase):
     def test_a_template_is_good(self) -> None:
         """Defaults hold where nothing is said."""
         section = self.load().order_execution
-        self.assertEqual((section.buying_power, section.collar), (whole(1_000_000), 500))
-        self.assertEqual(section.market_data_service, "market_data_service")
+        self.assertEqual((section.collar, section.short_margin), (500, 5000))
+        self.assertEqual(section.market_data_service, "market_data_relay_service")
 
     def test_production_refuses_the_simulation(self) -> None:
         """Unless no driver simulates."""
@@ -51,10 +50,9 @@ class ConfigurationTests(SynchronousTestCase):
         """With its name."""
         self.assertIn("drivers", self.refusal(new='drivers = ["telepathy"]\n'))
 
-    def test_a_negative_limit_is_refused(self) -> None:
-        """And one that is no string."""
-        self.assertIn("buying_power", self.refusal('buying_power = "1000000"', 'buying_power = "-1"'))
-        self.assertIn("buying_power", self.refusal('buying_power = "1000000"', "buying_power = 1.5"))
+    def test_a_limit_is_no_setting_any_more(self) -> None:
+        """Administration sets it for each trading account; a file that still has it is refused with its line."""
+        self.assertIn("buying_power", self.refusal(new='buying_power = "1000000"\n'))
 
     def test_an_unknown_key_is_refused(self) -> None:
         """With file and line."""

@@ -8,15 +8,18 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.accounting.portfolio import Portfolio, apply_postings
-from spire.execution.orders import Orders, digest_of
+from spire.execution.content import digest_of
+from spire.execution.orders import Orders
 from spire.execution.values import AccountHead, Activity, Execution, Refusal, Written
 from spire.values.amounts import whole
+from spire.values.codes import Currency
 from spire.values.orders import ExecType, PostingKind, Side, Status
 from spire.values.status import TransitionError
 from spire.wire.arguments import decode, encode
 from tests.execution.examples import ACCOUNT, BAC, Teller
 from tests.values.examples import dollars, make_submission, shares
 
+USD = Currency("USD")
 BUY = make_submission()
 SELL = make_submission(order_id=2, client_order_id="a-2", side=Side.SELL, limit_price=dollars(15))
 
@@ -33,31 +36,31 @@ class FoldTests(SynchronousTestCase):
 
     def test_a_submission_reserves_buying_power(self) -> None:
         """100 at 14 use 1,400."""
-        self.assertEqual(self.account.used, whole(1400))
+        self.assertEqual(self.account.used, {USD: whole(1400)})
 
     def test_a_fill_moves_quantity_to_the_position(self) -> None:
         """The position counts with its cost, the rest of the order with its limit."""
         self.teller.filled(1, 40, 13.5)
         self.assertEqual(self.account.held(BAC), shares(40))
-        self.assertEqual(self.account.used, whole(60 * 14 + 540))
+        self.assertEqual(self.account.used, {USD: whole(60 * 14 + 540)})
 
     def test_a_cancel_releases_the_rest(self) -> None:
         """Nothing is left to reserve."""
         self.teller.said(ExecType.CANCELED, 1)
-        self.assertEqual((self.account.used, list(self.orders.live)), (0, []))
+        self.assertEqual((self.account.used, list(self.orders.live)), ({}, []))
 
     def test_a_refused_order_reserves_nothing(self) -> None:
         """Submission and rejection come as one."""
         self.teller.refused(SELL, Refusal(code="SHORT_REQUIRED", text="no", limit="0", observed="100"))
         order = self.teller.order(2)
         self.assertEqual((order.state.status, order.reason, order.limit), (Status.REJECTED, "SHORT_REQUIRED", "0"))
-        self.assertEqual(self.account.used, whole(1400))
+        self.assertEqual(self.account.used, {USD: whole(1400)})
 
     def test_a_reducing_order_uses_nothing(self) -> None:
         """A sell of what is held is free."""
         self.teller.filled(1, 100, 14)
         self.teller.submitted(SELL)
-        self.assertEqual(self.account.used, whole(1400))
+        self.assertEqual(self.account.used, {USD: whole(1400)})
         self.assertEqual(self.account.use(BAC).sells.quantity, shares(100))
 
     def test_a_client_order_id_is_used_once_submitted(self) -> None:
@@ -92,7 +95,7 @@ class FoldTests(SynchronousTestCase):
         event = self.teller.submitted(SELL)
         self.orders.withdraw(event)
         self.assertEqual((self.orders.find(2), self.orders.used_id(ACCOUNT, "a-2")), (None, None))
-        self.assertEqual(self.account.used, whole(1400))
+        self.assertEqual(self.account.used, {USD: whole(1400)})
 
     def test_a_fill_is_posted_to_the_ledger(self) -> None:
         """Report and posting are one event."""
@@ -168,6 +171,7 @@ def _facts(orders: Orders) -> Any:
     return (
         account.sequence,
         account.used,
+        account.live,
         dict(account.positions),
         sorted((order.view for order in orders.live), key=lambda view: view.order_id),
     )

@@ -1,0 +1,1 @@
+Order Execution heeds limits, risk states, compliance rules and the Risk Server's heartbeat, has a kill switch for the firm and for single trading accounts, and refuses with rule, limit and observed value.

@@ -1,0 +1,157 @@
+"""What people and servers have set for a trading account, and what of it stops an order (sans-I/O).
+
+Halts and risk states are one rule (`permits`); compliance rules are Compliance's own (`spire.compliance.rules`).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from attrs import define, field, frozen
+
+from spire.administration.values import Limits, RiskState
+from spire.compliance.rules import Breach, RuleBook
+from spire.definitions.rates import Conversion
+from spire.execution.values import Halt, Refusal
+from spire.values.amounts import Quantity
+from spire.values.codes import Currency
+from spire.values.risk import HaltMode, RiskMode
+
+HEARTBEAT_SECONDS: Final = 5.0
+"""A Risk Server that was not heard of for longer does not supervise."""
+
+
+@frozen(kw_only=True)
+class Controls:
+    """What a decision must heed beside market and position, as last received.
+
+    `by_risk`: the Risk Server sends the order. `halts` are those in force whose scope holds the trading account; `lineage` is
+    the account's, the root first, and `count_live` answers the live orders beneath one of its entries (None: the account's own).
+    `rules_version` is the greatest version of the rules on the lineage. `conversions` lead into the limits' currency, None
+    where no rate says how. `unsupervised` says why Risk does not watch the account; None where it does.
+    """
+
+    by_risk: bool = False
+    halts: tuple[Halt, ...] = ()
+    limits: Limits | None = None
+    state: RiskState | None = None
+    unsupervised: str | None = None
+    rules: RuleBook = field(factory=RuleBook)
+    lineage: tuple[int, ...] = ()
+    rules_version: int | None = None
+    count_live: Callable[[int | None], int] = lambda _: 0
+    conversions: Mapping[Currency, Conversion | None] = field(factory=dict)
+
+
+@define
+class Asked:
+    """What compliance rules may ask of an order."""
+
+    instrument_id: int
+    quantity: Quantity
+    live_orders: Callable[[int | None], int]
+
+
+def permits(mode: HaltMode, *, is_opening: bool, passes_risk: bool) -> bool:
+    """Return whether an order may be submitted under NO_OPENING or NO_NEW.
+
+    NO_OPENING lets pass what reduces. NO_NEW lets nothing pass, unless it `passes_risk`: then what reduces.
+    """
+    return not is_opening and (mode is HaltMode.NO_OPENING or passes_risk)
+
+
+def stopped_by_halt(controls: Controls, *, is_opening: bool) -> Refusal | None:
+    """Refuse an order that a halt stops. A person's NO_NEW stops Risk's orders too."""
+    for halt in controls.halts:
+        if not permits(halt.mode, is_opening=is_opening, passes_risk=False):
+            return refusal_of(halt)
+    return None
+
+
+def refusal_of(halt: Halt) -> Refusal:
+    """Return how a halt refuses an order."""
+    return Refusal(
+        code="HALTED",
+        text=f"Orders are halted ({halt.scope.name}): {halt.reason}"[:1000],
+        rule=f"halt/{halt.halt_id}",
+        observed=halt.mode.name,
+    )
+
+
+def stopped_by_state(controls: Controls, *, is_opening: bool) -> Refusal | None:
+    """Refuse what the risk state, or the state that the limits allow at most, stops, and what opens unsupervised.
+
+    CLOSE_ORDERS is NO_OPENING, DISABLED is NO_NEW but for what Risk reduces.
+    """
+    mode = RiskMode.ACTIVE if controls.state is None else controls.state.mode
+    allowed = RiskMode.ACTIVE if controls.limits is None else controls.limits.terms.allowed_state
+    strictest = max(mode, allowed)
+    if strictest is not RiskMode.ACTIVE:
+        stop = HaltMode.NO_OPENING if strictest is RiskMode.CLOSE_ORDERS else HaltMode.NO_NEW
+        if not permits(stop, is_opening=is_opening, passes_risk=controls.by_risk):
+            return Refusal(
+                code="RISK_STATE",
+                text=f"The trading account is {strictest.name}: {_allowed(stop)}.",
+                rule="risk_state" if mode is strictest else "allowed_state",
+                observed=strictest.name,
+            )
+    if is_opening and controls.unsupervised is not None:
+        return Refusal(
+            code="RISK_UNSUPERVISED",
+            text="The Risk Server does not watch the trading account now; an order may only reduce.",
+            rule="risk_heartbeat",
+            limit=f"{HEARTBEAT_SECONDS:g}",
+            observed=controls.unsupervised,
+        )
+    return None
+
+
+def _allowed(stop: HaltMode) -> str:
+    return "an order may only reduce" if stop is HaltMode.NO_OPENING else "it takes no orders"
+
+
+def check_rules(
+    controls: Controls, instrument_id: int, quantity: Quantity
+) -> tuple[Refusal | None, tuple[Breach, ...]]:
+    """Return the refusal of the first rule that refuses, and all rules that were broken up to it; Risk is exempt."""
+    if controls.by_risk or controls.rules_version is None:
+        return None, ()
+    asked = Asked(instrument_id, quantity, controls.count_live)
+    breaches = controls.rules.check(controls.lineage, asked)
+    if not breaches or not breaches[-1].refuses:
+        return None, breaches
+    last = breaches[-1]
+    refusal = Refusal(
+        code="COMPLIANCE",
+        text=last.broken.text,
+        rule=last.name,
+        limit=last.broken.limit,
+        observed=last.broken.observed,
+    )
+    return refusal, breaches
+
+
+@define
+class Supervision:
+    """When the Risk Server was last heard of, and which trading accounts it cannot watch; moments are monotonic seconds."""
+
+    heard: float | None = None
+    blind: frozenset[int] = frozenset()
+
+    def hear(self, now: float, blind: frozenset[int]) -> None:
+        """Take a heartbeat."""
+        self.heard, self.blind = now, blind
+
+    def age(self, now: float) -> float | None:
+        """Return the seconds since the last heartbeat; None before the first."""
+        return None if self.heard is None else now - self.heard
+
+    def silent_for(self, now: float) -> str | None:
+        """Return for how long Risk has been silent, if that is too long."""
+        if self.heard is None:
+            return "never heard of"
+        age = now - self.heard
+        return f"{age:.1f}" if age > HEARTBEAT_SECONDS else None
+
+    def trouble(self, trading_account_id: int, now: float) -> str | None:
+        """Return why a trading account is not supervised; None where it is."""
+        return self.silent_for(now) or ("blind" if trading_account_id in self.blind else None)

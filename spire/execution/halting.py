@@ -1,0 +1,284 @@
+"""Setting and releasing halts: in force in the turn of the call, answered when the journal holds it, with its audit event."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from attrs import evolve
+from twisted.logger import Logger
+
+from spire.execution import access
+from spire.execution.chronicle import Chronicle
+from spire.execution.firm import firm_event
+from spire.execution.halts import LONGEST_REASON, Actor, check_release, check_request
+from spire.execution.inputs import Inputs
+from spire.execution.orders import Order, Orders
+from spire.execution.submitting import Submitting
+from spire.execution.values import MOST_LISTED, Halt, HaltOutcome, HaltRequest
+from spire.locator.directory import Directory
+from spire.runtime.clock import Clock
+from spire.service.audit import AuditTrail
+from spire.values.audit import AuditEvent
+from spire.values.conversion import from_plain, to_plain
+from spire.values.orders import Channel
+from spire.values.risk import HaltAction, HaltScope
+from spire.wire.errors import Forbidden, SpireError, Unavailable
+from spire.wire.server_session import Session
+from spire.wire.state_topic import StateTopic
+
+SET: Final = "halt.set"
+RELEASE: Final = "halt.release"
+SUPERVISE: Final = "risk.supervise"
+OFFICERS: Final = frozenset({access.RISK_OFFICER})
+
+
+class MakeEvent(Protocol):
+    """Makes the audit event of a halt's change."""
+
+    def __call__(
+        self, action: str, entity: str, *, before: object = None, after: object = None, reason: str | None = None
+    ) -> AuditEvent:
+        """Return the event."""
+
+
+class Halting:
+    """The kill switch, the Risk Server's sign of life, and what both leave in the audit log.
+
+    Every method takes the session first; those ending in `_here` are an operator's on the server's own host, without login.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        orders: Orders,
+        chronicle: Chronicle,
+        submitting: Submitting,
+        inputs: Inputs,
+        trail: AuditTrail,
+        topic: StateTopic[Halt],
+        clock: Clock,
+    ) -> None:
+        self._directory = directory
+        self._orders = orders
+        self._chronicle = chronicle
+        self._submitting = submitting
+        self._inputs = inputs
+        self._trail = trail
+        self._topic = topic
+        self._clock = clock
+        self._is_open = False
+        self._stop_observing: Callable[[], None] = lambda: None
+        chronicle.on_halt = self._told
+
+    def open(self) -> None:
+        """Take halts from here on: everything that was in force is in force again."""
+        self._is_open = True
+        self._stop_observing = self._inputs.risk_states.observe_version(self.end_announced)
+        self.end_announced()
+
+    def close(self) -> None:
+        """Take no more."""
+        self._is_open = False
+        self._stop_observing()
+
+    # From a session
+
+    async def set(self, session: Session, request: HaltRequest) -> HaltOutcome:
+        """Stop orders of a scope at once; answered when that is durable.
+
+        Raises Forbidden, NotFound, Invalid, Unsupported; Unavailable while the journal takes nothing: the halt holds all the same.
+        """
+        asked = evolve(request, reason=request.reason[:LONGEST_REASON])
+        place = f"{request.scope.name.lower()}:{request.scope_id}"
+        async with self._trail.attempt(session, SET, place, self._record, asked=asked, reason=asked.reason):
+            actor = self._actor(session)
+            self._check(request, actor)
+        return await self._set(request, actor, self._of(session))
+
+    async def release(self, session: Session, halt_id: int, reason: str) -> Halt:
+        """End a halt that somebody else set; answered when that is durable.
+
+        Raises Forbidden, NotFound, Invalid, Conflict for one that has ended; Unavailable while the journal takes nothing.
+        """
+        async with self._trail.attempt(session, RELEASE, f"halt:{halt_id}", self._record, reason=reason):
+            actor = self._actor(session)
+            halt = self._orders.halts.find(halt_id)
+            check_release(halt, reason, actor)
+        return await self._release(halt, reason, actor.account_id, self._of(session))
+
+    async def supervise(self, session: Session, blind: tuple[int, ...]) -> None:
+        """Take the Risk Server's sign of life. Raises Forbidden."""
+        async with self._trail.attempt(session, SUPERVISE, "firm:0", self._record):
+            if not access.is_risk(self._directory, session.identity):
+                raise Forbidden("Only the Risk Server supervises.", capability=access.SET_RISK_STATE)
+        self._inputs.supervision.hear(self._clock.monotonic(), frozenset(blind))
+
+    # On the host
+
+    async def set_here(
+        self,
+        scope: str = "FIRM",
+        scope_id: int | str = 0,
+        mode: str = "NO_NEW",
+        reason: str = "",
+        cancel_all: bool = False,
+    ) -> object:
+        """Set a halt for an operator on this host."""
+        plain = {
+            "scope": scope,
+            "scope_id": str(scope_id),
+            "mode": mode,
+            "actions": ["CANCEL_ALL"] if cancel_all else [],
+            "reason": reason,
+        }
+        request = from_plain(HaltRequest, plain)
+        actor = Actor(account_id=None)
+        place = f"{request.scope.name.lower()}:{request.scope_id}"
+        await self._local(SET, place, lambda: self._check(request, actor), asked=request)
+        return to_plain(await self._set(request, actor, self._trail.local))
+
+    async def release_here(self, halt_id: int | str, reason: str = "") -> object:
+        """Release a halt that was set on this host."""
+        number = int(halt_id)
+
+        def check() -> None:
+            check_release(self._orders.halts.find(number), reason, Actor(account_id=None))
+
+        await self._local(RELEASE, f"halt:{number}", check)
+        halt = self._orders.halts.find(number)
+        return to_plain(await self._release(halt, reason, None, self._trail.local))
+
+    def list_here(self) -> object:
+        """Return the halts in force."""
+        return [to_plain(halt) for halt in self._orders.halts.in_force]
+
+    # By itself
+
+    def end_announced(self) -> None:
+        """End the halts of Risk whose announced risk state is in force; tried again where the journal takes nothing."""
+        for halt in self._orders.halts.in_force if self._is_open and not self._chronicle.is_stalled else ():
+            state = self._inputs.state(halt.scope_id) if halt.announces is not None else None
+            if state is None or halt.announces is None or state.version < halt.announces:
+                continue
+            reason = f"Risk state {state.version} is in force: {state.mode.name}."
+            self._append_release(halt, reason, halt.set_by, self._by_itself)
+
+    # What they share
+
+    def _actor(self, session: Session) -> Actor:
+        identity = session.identity
+        if access.is_risk(self._directory, identity):
+            return Actor(account_id=identity.account_id, is_risk=True)
+        if access.has_role(self._directory, identity, OFFICERS):
+            return Actor(account_id=identity.account_id)
+        raise Forbidden("Only a risk officer sets and releases halts.", role=access.RISK_OFFICER)
+
+    def _check(self, request: HaltRequest, actor: Actor) -> None:
+        check_request(request, actor)
+        if request.scope is HaltScope.TRADING_ACCOUNT:
+            access.trading_account(self._directory, request.scope_id)
+        if not self._is_open:
+            raise Unavailable("The server has not started, or is about to stop; it takes no orders now.")
+
+    async def _set(self, request: HaltRequest, actor: Actor, make_event: MakeEvent) -> HaltOutcome:
+        halts = self._orders.halts
+        before = halts.same(request, actor)
+        if before is None:
+            halt = Halt(
+                halt_id=halts.last_id + 1,
+                scope=request.scope,
+                scope_id=request.scope_id,
+                mode=request.mode,
+                actions=request.actions,
+                reason=request.reason,
+                set_by=actor.account_id,
+                set_at=self._clock.now(),
+                announces=request.announces,
+            )
+        else:
+            halt = evolve(
+                before,
+                actions=before.actions | request.actions,
+                announces=max(filter(None, (before.announces, request.announces)), default=None),
+            )
+        if halt != before:
+            self._append(
+                halt, make_event(SET, f"halt:{halt.halt_id}", before=before, after=halt, reason=request.reason)
+            )
+            self._log.warn("halt {number} is in force: {halt}", number=halt.halt_id, halt=to_plain(halt))
+        cancelled = self._cancel_all(halt, actor) if request.actions & HaltAction.CANCEL_ALL else []
+        await self._chronicle.settled()
+        unconfirmed = [order.submission.order_id for order in cancelled if order.state.is_live]
+        confirmed = [order.submission.order_id for order in cancelled if not order.state.is_live]
+        return HaltOutcome(
+            halt=halt,
+            confirmed=tuple(confirmed[: max(0, MOST_LISTED - len(unconfirmed))]),
+            unconfirmed=tuple(unconfirmed[:MOST_LISTED]),
+        )
+
+    def _cancel_all(self, halt: Halt, actor: Actor) -> list[Order]:
+        is_firm = halt.scope is HaltScope.FIRM
+        orders = self._orders.live if is_firm else self._orders.of_account(halt.scope_id).values()
+        live = [order for order in orders if order.state.is_live]
+        for order in live:
+            self._submitting.cancel(order, actor.account_id)
+        return live
+
+    async def _release(self, halt: Halt, reason: str, by: int | None, make_event: MakeEvent) -> Halt:
+        if self._chronicle.is_stalled:
+            raise Unavailable("The journal cannot be written: the halt holds; try again later.")
+        released = self._append_release(halt, reason, by, make_event)
+        await self._chronicle.settled()
+        return released
+
+    def _append_release(self, halt: Halt, reason: str, by: int | None, make_event: MakeEvent) -> Halt:
+        released = evolve(halt, released=self._clock.now(), released_by=by, release_reason=reason)
+        self._append(released, make_event(RELEASE, f"halt:{halt.halt_id}", before=halt, after=released, reason=reason))
+        self._log.warn("halt {number} has ended: {reason}", number=halt.halt_id, reason=reason)
+        return released
+
+    def _append(self, halt: Halt, event: AuditEvent) -> None:
+        now = self._clock.now()
+        self._chronicle.append(firm_event(self._orders, now, halt=halt), firm_event(self._orders, now, audit=event))
+
+    async def _record(self, event: AuditEvent) -> None:
+        """Take a refused attempt to the audit log; while the journal takes nothing it waits there."""
+        self._chronicle.append(firm_event(self._orders, self._clock.now(), audit=event))
+        try:
+            await self._chronicle.settled()
+        except Unavailable as error:
+            self._log.warn("a refused {action} waits for the journal: {error}", action=event.action, error=str(error))
+
+    async def _local(self, action: str, entity: str, check: Callable[[], None], *, asked: object = None) -> None:
+        """Check what an operator on this host asks for, and record it where it is refused."""
+        try:
+            check()
+        except Unavailable:
+            raise
+        except SpireError as error:
+            event = self._trail.local(action, entity, after=asked)
+            await self._record(evolve(event, outcome=error.coded, text=error.message))
+            raise
+
+    def _of(self, session: Session) -> MakeEvent:
+        def make(
+            action: str, entity: str, *, before: object = None, after: object = None, reason: str | None = None
+        ) -> AuditEvent:
+            return self._trail.event(session, action, entity, before=before, after=after, reason=reason)
+
+        return make
+
+    def _by_itself(
+        self, action: str, entity: str, *, before: object = None, after: object = None, reason: str | None = None
+    ) -> AuditEvent:
+        event = self._trail.local(action, entity, before=before, after=after, reason=reason)
+        return evolve(event, actor_name="order execution", channel=Channel.RISK, source=self._inputs.risk_states.topic)
+
+    def _told(self, halt: Halt) -> None:
+        """Tell those who follow, once a change of a halt is durable."""
+        if halt.released is None:
+            self._topic.put(str(halt.halt_id), halt)
+        else:
+            self._topic.remove(str(halt.halt_id))

@@ -1,0 +1,157 @@
+"""What Administration, Compliance and the Risk Server say, as last received, put together for one decision."""
+
+from functools import partial
+
+from attrs import frozen
+
+from spire.administration.client import AdministrationClient
+from spire.administration.values import RiskState, current_day
+from spire.compliance.client import ComplianceClient
+from spire.compliance.rules import RuleBook
+from spire.compliance.values import RuleEntry
+from spire.definitions.client import DefinitionsClient
+from spire.execution.controls import Controls, Supervision
+from spire.execution.orders import Account, Orders
+from spire.locator.directory import Directory
+from spire.locator.values import Kind
+from spire.runtime.clock import Clock
+from spire.runtime.metrics import Metrics
+from spire.values.codes import Currency
+
+
+@frozen
+class Place:
+    """Where a trading account stands: what above it carries rules, the root first, and the greatest version of those rules."""
+
+    lineage: tuple[int, ...]
+    rules_version: int | None
+
+
+class Inputs:
+    """Limits, risk states, rules and the business day; they hold as last received once the first snapshots are here.
+
+    What follows from the directory and the rules is kept until one of them changes (`directory_changed`).
+    """
+
+    def __init__(
+        self,
+        *,
+        administration: AdministrationClient,
+        compliance: ComplianceClient,
+        definitions: DefinitionsClient,
+        directory: Directory,
+        orders: Orders,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._limits = administration.limits()
+        self.risk_states = administration.risk_states()
+        self._days = administration.business_days()
+        self._rule_entries = compliance.rules()
+        self._definitions = definitions
+        self._directory = directory
+        self._orders = orders
+        self._clock = clock
+        self._rules = RuleBook()
+        self._places: dict[int, Place] = {}
+        self._beneath: dict[int, list[int]] | None = None
+        self._business_date: str | None = None
+        self.supervision = Supervision()
+        self._rule_entries.observe(self._rule_changed)
+        self._days.observe_version(self._day_changed)
+        self._age = metrics.gauge(
+            "spire_execution_risk_heartbeat_age_seconds",
+            "Seconds since the Risk Server's last heartbeat; -1 before it.",
+        )
+        self._blind = metrics.gauge(
+            "spire_execution_blind_accounts", "Trading accounts that the Risk Server cannot watch."
+        )
+        self._age.set(-1)
+
+    async def when_ready(self) -> None:
+        """Wait for the first snapshots."""
+        for view in (self._limits, self.risk_states, self._days, self._rule_entries):
+            await view.when_ready()
+
+    def close(self) -> None:
+        """Follow no more."""
+        for view in (self._limits, self.risk_states, self._days, self._rule_entries):
+            view.close()
+
+    # Asking
+
+    def controls(self, account: Account, currency: Currency, *, by_risk: bool) -> Controls:
+        """Return what a decision about an order of an account in a currency must heed now."""
+        number = account.trading_account_id
+        key = str(number)
+        limits = self._limits.rows.get(key)
+        place = self._place(number)
+        conversions = {}
+        if limits is not None:
+            rates, counter = self._definitions.rates, limits.terms.currency
+            conversions = {each: rates.conversion(each, counter) for each in {currency, *account.used}}
+        return Controls(
+            by_risk=by_risk,
+            halts=self._orders.halts.on(number),
+            limits=limits,
+            state=self.risk_states.rows.get(key),
+            unsupervised=self.supervision.trouble(number, self._clock.monotonic()),
+            rules=self._rules,
+            lineage=place.lineage,
+            rules_version=place.rules_version,
+            count_live=partial(self._count_live, account),
+            conversions=conversions,
+        )
+
+    def state(self, trading_account_id: int) -> RiskState | None:
+        """Return the risk state of a trading account, as last received."""
+        return self.risk_states.rows.get(str(trading_account_id))
+
+    def business_date(self) -> str | None:
+        """Return the current business date; None before the first was opened."""
+        return self._business_date
+
+    def check(self) -> str | None:
+        """Count what can be counted, each second; return why Risk does not supervise, if so."""
+        now = self._clock.monotonic()
+        age = self.supervision.age(now)
+        self._age.set(-1 if age is None else age)
+        self._blind.set(len(self.supervision.blind))
+        return self.supervision.silent_for(now)
+
+    # What follows
+
+    def directory_changed(self) -> None:
+        """Work out anew where accounts stand."""
+        self._places.clear()
+        self._beneath = None
+
+    def _rule_changed(self, _: str, old: RuleEntry | None, new: RuleEntry | None) -> None:
+        if new is not None:
+            self._rules.put(new)
+        elif old is not None:
+            self._rules.remove(old)
+        self._places.clear()
+
+    def _day_changed(self) -> None:
+        day = current_day(self._days.rows)
+        self._business_date = None if day is None else day.business_date
+
+    def _place(self, number: int) -> Place:
+        place = self._places.get(number)
+        if place is None:
+            carrying = [each for each in self._directory.lineage(number) if self._rules.on(each)]
+            versions = [rule.version for each in carrying for rule in self._rules.on(each)]
+            place = self._places[number] = Place(tuple(carrying), max(versions, default=None))
+        return place
+
+    def _count_live(self, account: Account, entry_id: int | None) -> int:
+        if entry_id is None or entry_id == account.trading_account_id:
+            return account.live
+        if self._beneath is None:
+            self._beneath = {}
+            for entry in self._directory:
+                if entry.kind is Kind.TRADING_ACCOUNT:
+                    for above in self._directory.ancestry(entry.entry_id):
+                        self._beneath.setdefault(above, []).append(entry.entry_id)
+        return self._orders.count_live(self._beneath.get(entry_id, ()))
