@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Sequence
 
 from zope.interface import Interface
 
-from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent
+from spire.risk.kept import Baseline, Kept, Opened, RiskEvent, Saved
 from spire.values.audit import AuditEvent, AuditQuery
 
 
@@ -14,10 +14,8 @@ class IRiskStore(Interface):
     def load() -> Awaitable[Kept]:
         """Return all that a server needs at its start."""
 
-    def save(
-        places: Sequence[Place], positions: Sequence[KeptPosition], events: Sequence[RiskEvent]
-    ) -> Awaitable[None]:
-        """Write places with all positions of their accounts, in place of those that were there, and append events."""
+    def save(saved: Saved) -> Awaitable[None]:
+        """Write what changed since the last time, in one transaction; an event of a version that is there is not written again."""
 
     def record(baselines: Sequence[Baseline], opened: Sequence[Opened], audit: Sequence[AuditEvent]) -> Awaitable[None]:
         """Write baselines (again one of the same number replaces it), which days are opened, and audit events."""

@@ -90,3 +90,16 @@ class Kept:
     positions: tuple[KeptPosition, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     opened: tuple[Opened, ...] = ()
+
+
+@frozen(kw_only=True)
+class Saved:
+    """What changed since the last time: places with the positions that changed on the way there, and states that were written.
+
+    `anew` are accounts whose ledger began anew: their former positions go.
+    """
+
+    places: tuple[Place, ...] = ()
+    positions: tuple[KeptPosition, ...] = ()
+    anew: tuple[int, ...] = ()
+    events: tuple[RiskEvent, ...] = ()

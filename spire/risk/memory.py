@@ -6,7 +6,7 @@ from zope.interface import implementer
 
 from spire.database.audit import MemoryAuditLog, Page
 from spire.risk.interfaces import IRiskStore
-from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent
+from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent, Saved
 from spire.values.audit import AuditEvent, AuditQuery
 
 
@@ -35,16 +35,15 @@ class MemoryRiskStore:
             opened=tuple(self._opened[number] for number in sorted(self._opened)),
         )
 
-    async def save(
-        self, places: Sequence[Place], positions: Sequence[KeptPosition], events: Sequence[RiskEvent]
-    ) -> None:
-        """Write places with their positions, and append events."""
-        for place in places:
+    async def save(self, saved: Saved) -> None:
+        """Write what changed since the last time."""
+        for account in saved.anew:
+            self._positions.pop(account, None)
+        for place in saved.places:
             self._places[place.trading_account_id] = place
-            self._positions[place.trading_account_id] = {}
-        for position in positions:
-            self._positions[position.trading_account_id][position.instrument_id] = position
-        for event in events:
+        for position in saved.positions:
+            self._positions.setdefault(position.trading_account_id, {})[position.instrument_id] = position
+        for event in saved.events:
             self._events.setdefault((event.trading_account_id, event.version), event)
 
     async def record(

@@ -10,7 +10,7 @@ from spire.database import audit
 from spire.database.database import Database
 from spire.database.transaction import Transaction
 from spire.risk.interfaces import IRiskStore
-from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent
+from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent, Saved
 from spire.risk.profit import BaselinePosition
 from spire.risk.values import BaselineKind
 from spire.values.audit import AuditEvent, AuditQuery
@@ -76,8 +76,8 @@ SELECT_EVENTS = """
 
 REPLACE_PLACE = "REPLACE INTO risk_places (trading_account_id, epoch, sequence) VALUES (%s, %s, %s)"
 DELETE_POSITIONS = "DELETE FROM risk_positions WHERE trading_account_id = %s"
-INSERT_POSITION = """
-    INSERT INTO risk_positions (trading_account_id, instrument_id, currency, quantity, cost, realised, fees)
+REPLACE_POSITION = """
+    REPLACE INTO risk_positions (trading_account_id, instrument_id, currency, quantity, cost, realised, fees)
     VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 REPLACE_BASELINE = """
@@ -119,11 +119,9 @@ class RiskStore:
             opened=tuple(await self._pages("risk.opened", _opened, (0,))),
         )
 
-    async def save(
-        self, places: Sequence[Place], positions: Sequence[KeptPosition], events: Sequence[RiskEvent]
-    ) -> None:
-        """Write places with their positions, and append events."""
-        await self._database.run("risk.save", _save, tuple(places), tuple(positions), tuple(events))
+    async def save(self, saved: Saved) -> None:
+        """Write what changed since the last time."""
+        await self._database.run("risk.save", _save, saved)
 
     async def record(
         self, baselines: Sequence[Baseline], opened: Sequence[Opened], audit: Sequence[AuditEvent]
@@ -191,17 +189,12 @@ def _opened(transaction: Transaction, after: tuple[int]) -> tuple[list[Opened], 
     return found, after if not rows else (rows[-1][0],)
 
 
-def _save(
-    transaction: Transaction,
-    places: tuple[Place, ...],
-    positions: tuple[KeptPosition, ...],
-    events: tuple[RiskEvent, ...],
-) -> None:
-    transaction.executemany(REPLACE_PLACE, [(row.trading_account_id, row.epoch, row.sequence) for row in places])
-    for row in places:
-        transaction.execute(DELETE_POSITIONS, (row.trading_account_id,))
+def _save(transaction: Transaction, saved: Saved) -> None:
+    for account in saved.anew:
+        transaction.execute(DELETE_POSITIONS, (account,))
+    transaction.executemany(REPLACE_PLACE, [(row.trading_account_id, row.epoch, row.sequence) for row in saved.places])
     transaction.executemany(
-        INSERT_POSITION,
+        REPLACE_POSITION,
         [
             (
                 row.trading_account_id,
@@ -212,10 +205,10 @@ def _save(
                 row.position.realised,
                 row.position.fees,
             )
-            for row in positions
+            for row in saved.positions
         ],
     )
-    for event in events:
+    for event in saved.events:
         transaction.execute(INSERT_EVENT, _event_row(event))
 
 
