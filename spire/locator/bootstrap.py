@@ -31,6 +31,7 @@ RESERVE_IDS = "uid.reserve"
 SET_RISK_STATE = "risk.set_state"
 VERIFY_ORDERS = "orders.verify"
 LOGIN_FOR = "login.for"
+OPEN_DAY = "day.open"
 
 ROLE_PLACES = ("administrators", "risk_officers", "auditors", "operators", "services", "trading_groups")
 GROUP_PLACES = ("managers", "traders", "accounts")
@@ -73,14 +74,15 @@ SERVICE_ACCOUNTS: Mapping[str, ServiceAccount] = {
         registers=("order_execution_service",), capabilities=(MARKET_DATA_ALL, RESERVE_IDS)
     ),
     "risk_service": ServiceAccount(
-        registers=("risk_service",), capabilities=(MARKET_DATA_ALL, RESERVE_IDS, SET_RISK_STATE)
+        registers=("risk_service",), capabilities=(MARKET_DATA_ALL, RESERVE_IDS, SET_RISK_STATE, VERIFY_ORDERS)
     ),
     "web_portal_service": ServiceAccount(registers=("web_portal",), capabilities=(LOGIN_FOR,)),
+    "operations_service": ServiceAccount(capabilities=(OPEN_DAY,), rights=Right.NONE),
     "market_data_feed": FEED_ACCOUNT,
     "simulation_feed": FEED_ACCOUNT,
     "replay_feed": FEED_ACCOUNT,
 }
-"""The accounts of the platform's own servers and of its feeds."""
+"""The accounts of the platform's own servers, of its scripts (`operations_service`) and of its feeds."""
 
 
 @frozen(kw_only=True)
@@ -94,7 +96,7 @@ class NewTrader:
     password: str = field(repr=False)
     currency: str | None = "USD"
     group: str = "demo"
-    capabilities: tuple[str, ...] = (MARKET_DATA_ALL,)
+    capabilities: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
