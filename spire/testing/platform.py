@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
+from spire.administration.bootstrap import setup_administration
 from spire.administration.memory import MemoryAdministrationStore
 from spire.locator.bootstrap import setup_directory
+from spire.locator.directory import Directory
 from spire.locator.memory import MemoryLocatorStore
 from spire.locator.passwords import HashCost, PasswordHashes
 from spire.operations.instance import Instance
-from spire.operations.prepare import directory_setup
+from spire.operations.prepare import administration_setup, directory_setup
 from spire.operations.servers import kind_of
 from spire.operations.settings import InstanceSettings
 from spire.runtime.metrics import Metrics
@@ -24,6 +26,7 @@ from spire.service.container import SpireService
 from spire.service.parts import Parts
 from spire.testing.clock import OPENING, ManualClock
 from spire.testing.network import MemoryNetwork
+from spire.uid.block import LAST_ID
 from spire.values.time import Timestamp
 
 R = TypeVar("R")
@@ -49,6 +52,7 @@ class Platform:
         self._random = random.Random(seed)  # noqa: S311 - tests repeat
         self._directory_store = MemoryLocatorStore()
         self.administration_store = MemoryAdministrationStore()
+        self._given_out = 0
 
     def parts(self) -> Parts:
         """Return the parts of one more room or client; it counts and runs its tasks apart from the others."""
@@ -79,6 +83,7 @@ class Platform:
                 self.run(self._set_up_directory())
             elif name == "administration":
                 options["store"] = self.administration_store
+                self.run(self._set_up_administration())
             room: SpireService = tap.make_room(self.configuration(name), self.parts(), **options)
             self.rooms[name] = room
             self.run(room.start(), seconds)
@@ -121,6 +126,22 @@ class Platform:
         await setup_directory(
             self._directory_store, hashes, setup, now=self.clock.now(), random_bytes=self._random.randbytes
         )
+
+    async def _set_up_administration(self) -> None:
+        stored = await self._directory_store.load_directory()
+        await setup_administration(
+            self.administration_store,
+            administration_setup(Directory(stored.entries), self.instance.settings),
+            environment=self.instance.settings.environment,
+            now=self.clock.now(),
+            random_bytes=self._random.randbytes,
+            next_id=self._last_id,
+        )
+
+    async def _last_id(self) -> int:
+        """Return an identifier from the other end than the Uid Server's, whose memory store forgets."""
+        self._given_out += 1
+        return LAST_ID - self._given_out
 
 
 def run_in_place(function: Callable[..., R], /, *arguments: Any) -> Deferred[R]:

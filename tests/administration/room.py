@@ -6,13 +6,14 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from spire.administration.bootstrap import SETUP
 from spire.administration.client import AdministrationClient
 from spire.administration.values import GrantTerms, LimitTerms
 from spire.client.deployment import Deployment, LocatorAddresses
 from spire.client.platform import Spire
 from spire.database.errors import StoreDown
 from spire.locator.credentials import Password
-from spire.locator.values import AccountKind, Entry
+from spire.locator.values import AccountKind, Entry, TradingAccountTerms, TradingAccountType
 from spire.service.audit import audit_events
 from spire.service.secrets import read_text
 from spire.testing.platform import Platform
@@ -20,11 +21,18 @@ from spire.values.amounts import Money, whole
 from spire.values.audit import AuditEvent, AuditQuery
 from spire.values.codes import Currency, Venue
 from spire.values.environment import Environment
-from spire.wire.errors import SpireError
+from spire.values.orders import Capacity
+from spire.wire.errors import NotFound, SpireError
 
 SERVERS = ("service-locator", "uid", "definitions", "administration")
 ROLE_PLACES = {"risk_officer": "risk_officers", "auditor": "auditors", "operator": "operators"}
 GOOD_PASSWORD = "correct horse battery staple"
+TERMS = TradingAccountTerms(
+    type=TradingAccountType.PROPRIETARY,
+    firm_designated_id="fresh",
+    base_currency="USD",
+    default_capacity=Capacity.PRINCIPAL,
+)
 
 
 def limit_terms(buying_power: int = 500_000, net_loss: int = 1_000, **more: Any) -> LimitTerms:
@@ -116,8 +124,15 @@ class RoomTestCase(SynchronousTestCase):
 
     @property
     def book(self) -> Entry:
-        """The demo trader's trading account."""
-        return self.entry("trading_groups/demo/accounts/demo_trader")
+        """A trading account that the demo trader may trade and that nobody has set anything for."""
+        try:
+            return self.entry("trading_groups/demo/accounts/fresh")
+        except NotFound:
+            calls = self.spire("administrator").link.calls
+            place = self.entry("trading_groups/demo/accounts")
+            self.run_it(calls.make_trading_account("fresh", place.entry_id, TERMS, self.trader.entry_id))
+            self.platform.advance(0.5)
+            return self.entry("trading_groups/demo/accounts/fresh")
 
     def person(self, name: str, place: str) -> int:
         """Make a person in a directory, and return his id."""
@@ -137,9 +152,9 @@ class RoomTestCase(SynchronousTestCase):
         return self.client(account)
 
     def events(self, **query: Any) -> tuple[AuditEvent, ...]:
-        """Return the newest audit events of Administration."""
+        """Return the newest audit events of Administration, without those of set-up."""
         events, _ = self.run_it(audit_events(self.client().session, AuditQuery(**query)))
-        return tuple(events)
+        return tuple(event for event in events if event.actor_name != SETUP)
 
     def outcomes(self, action: str) -> list[str]:
         """Return what came of attempts at an action, the newest first."""

@@ -43,7 +43,7 @@ SETUP = DirectorySetup(
     administrator_password=ADMINISTRATOR.password,
     service_secrets=SECRETS,
     traders=(
-        NewTrader(name=TRADER.account, password=TRADER.password),
+        NewTrader(name=TRADER.account, password=TRADER.password, capabilities=("market_data.all",)),
         NewTrader(name="other", password="other trader's password"),
     ),
 )

@@ -22,7 +22,7 @@ SETUP = DirectorySetup(
     service_secrets={name: f"secret of {name}" for name in SERVICE_ACCOUNTS},
     traders=(
         NewTrader(name="demo", password="demo password"),
-        NewTrader(name="watcher", password="watcher password", currency=None),
+        NewTrader(name="watcher", password="watcher password", currency=None, capabilities=("market_data.all",)),
     ),
 )
 
@@ -82,11 +82,23 @@ class SetupTests(SynchronousTestCase):
         assert trading_account is not None
         self.assertTrue(directory.holds(trader.entry_id, Right.VIEW | Right.TRADE, trading_account.entry_id))
         self.assertEqual(directory.roles(trader.entry_id), {"trader"})
-        self.assertIn("market_data.all", directory.capabilities(trader.entry_id))
+        self.assertEqual(directory.capabilities(trader.entry_id), frozenset())
 
     def test_somebody_without_a_currency_has_no_trading_account(self) -> None:
-        """He only looks on."""
-        self.assertIsNone(self.run_setup().find("trading_groups/demo/accounts/watcher"))
+        """He only looks on, with the capabilities that he was given."""
+        directory = self.run_setup()
+        watcher = directory.account("watcher")
+        assert watcher is not None
+        self.assertIsNone(directory.find("trading_groups/demo/accounts/watcher"))
+        self.assertEqual(directory.capabilities(watcher.entry_id), {"market_data.all"})
+
+    def test_the_scripts_account_opens_the_day_and_nothing_else(self) -> None:
+        """It offers no service and has no rights in the directory."""
+        directory = self.run_setup()
+        scripts = directory.account("operations_service")
+        assert scripts is not None
+        self.assertEqual(directory.capabilities(scripts.entry_id), {"day.open"})
+        self.assertFalse(directory.holds(scripts.entry_id, Right.READ, ROOT_ID))
 
     def test_everybody_logs_in_with_what_was_set(self) -> None:
         """Passwords and secrets are in the store as hashes."""
