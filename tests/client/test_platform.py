@@ -18,7 +18,10 @@ from spire.values.orders import OrderType, Side, Status
 from spire.wire.client_session import ClientSession
 from spire.wire.errors import CredentialsRefused, NotFound, Unavailable
 
-SERVERS = ("service-locator", "uid", "definitions", "market-data", "order-execution", "simulation-feed")
+SERVERS = (
+    "service-locator", "uid", "definitions", "administration", "market-data", "market-data-relay", "compliance",
+    "order-execution", "risk", "simulation-feed",
+)  # fmt: skip
 ORDERS = "order_execution_service"
 
 

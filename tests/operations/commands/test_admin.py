@@ -1,0 +1,350 @@
+"""`spire-admin`, as an administrator works with it."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+from spire.operations.admin import main
+from tests.operations.commands.room import CommandTestCase
+
+
+class AdminTestCase(CommandTestCase):
+    """An administrator's commands."""
+
+    def refusal(self, *words: str, account: str = "administrator") -> dict[str, Any]:
+        """Type a command that must be refused, and return its error."""
+        return self.refused(*words, account=account, main=main)
+
+    def misused(self, *words: str) -> str:
+        """Type a command line that must be wrong, and return what is said of it."""
+        result = self.invoke(*words, account="administrator", main=main)
+        self.assertEqual(result.exit_code, 2, result.stderr)
+        return result.stderr
+
+
+class GroupTests(AdminTestCase):
+    """Trading groups, traders, accounts of people."""
+
+    def test_a_group_is_made_listed_and_shown_with_its_people(self) -> None:
+        """Whoever is made in it, stands in it."""
+        (made,) = self.admin("group", "create", "alpha")
+        self.assertIn(made, self.admin("group", "list"))
+        self.admin("trader", "create", "ann", "--group", "alpha")
+        self.admin("account", "create", "mia", "--role", "manager:alpha")
+        shown = {(row["member"], row["place"]) for row in self.admin("group", "show", "alpha")}
+        self.assertEqual(shown, {("ann", "traders"), ("ann", "accounts"), ("mia", "managers")})
+
+    def test_a_group_is_made_once(self) -> None:
+        """The second attempt is a conflict."""
+        self.admin("group", "create", "beta")
+        self.assertEqual(self.refusal("group", "create", "beta")["code"], "CONFLICT")
+
+    def test_only_administrators_make_groups(self) -> None:
+        """The refusal is in the audit log."""
+        self.assertEqual(self.refusal("group", "create", "mine", account="demo_trader")["code"], "FORBIDDEN")
+        events = self.admin("audit", "--actor", "demo_trader")
+        self.assertIn("FORBIDDEN", [event["outcome"] for event in events])
+
+    def test_a_trader_needs_a_group_that_is_there(self) -> None:
+        """The error says how one is made."""
+        error = self.refusal("trader", "create", "nobody", "--group", "nowhere")
+        self.assertEqual(error["code"], "NOT_FOUND")
+        self.assertIn("spire-admin group create nowhere", error["message"])
+
+    def test_a_password_is_written_to_a_new_file_of_mode_600(self) -> None:
+        """Then it is shown nowhere, and logs the account in."""
+        file = Path(self.mktemp()).absolute()
+        (made,) = self.admin("account", "create", "olga", "--role", "risk_officer", "--password-to", str(file))
+        self.assertIsNone(made["password"])
+        self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
+        self.passwords["olga"] = file.read_text().strip()
+        self.assertEqual(self.spire("halt", "list", account="olga"), "")
+
+    def test_the_password_file_of_an_account_that_was_refused_is_gone(self) -> None:
+        """So that the same command may be typed again."""
+        file = Path(self.mktemp()).absolute()
+        words = ("account", "create", "odd", "--role", "emperor", "--password-to", str(file))
+        self.assertEqual(self.refusal(*words)["code"], "INVALID")
+        self.assertFalse(file.exists())
+
+    def test_a_file_that_is_there_is_not_overwritten(self) -> None:
+        """It may hold somebody's password."""
+        file = Path(self.mktemp()).absolute()
+        file.write_text("kept")
+        said = self.misused("account", "create", "odd", "--role", "auditor", "--password-to", str(file))
+        self.assertIn("cannot be made", said)
+        self.assertEqual(file.read_text(), "kept")
+
+    def test_roles_are_given_and_taken_and_shown(self) -> None:
+        """All of it or nothing."""
+        self.admin("account", "create", "rob", "--role", "auditor")
+        (row,) = self.admin("account", "roles", "rob", "--add", "risk_officer", "--remove", "auditor")
+        self.assertEqual(row["roles"], "risk_officer")
+        self.assertEqual(self.refusal("account", "roles", "rob", "--add", "king")["code"], "INVALID")
+        (row,) = self.admin("account", "roles", "rob")
+        self.assertEqual(row["roles"], "risk_officer")
+
+    def test_the_last_administrator_stays(self) -> None:
+        """Else nobody could make one."""
+        error = self.refusal("account", "roles", "administrator", "--remove", "administrator")
+        self.assertEqual(error["code"], "CONFLICT")
+
+    def test_a_profile_is_written_field_by_field(self) -> None:
+        """What is not given stays; another version is refused."""
+        self.admin("account", "create", "eve", "--role", "auditor")
+        self.admin("account", "identity", "eve", "--first-name", "Eve", "--country", "US")
+        (row,) = self.admin("account", "identity", "eve", "--last-name", "Example")
+        self.assertEqual(
+            (row["first_name"], row["last_name"], row["country"], row["version"]), ("Eve", "Example", "US", "2")
+        )
+        words = ("account", "identity", "eve", "--city", "Lima", "--expected-version", "1")
+        error = self.refusal(*words)
+        self.assertEqual((error["code"], error["details"]["version"]), ("CONFLICT", "2"))
+
+    def test_a_disabled_account_logs_in_no_more(self) -> None:
+        """Until it is enabled again."""
+        self.make_person("dan", "auditor")
+        (row,) = self.admin("account", "disable", "dan")
+        self.assertEqual(row["disabled"], "disabled")
+        result = self.invoke("status", account="dan")
+        self.assertEqual(type(result.exception).__name__, "SystemExit")
+        self.assertIn("NOT_AUTHENTICATED", result.stderr)
+        (row,) = self.admin("account", "enable", "dan")
+        self.assertIsNone(row["disabled"])
+
+    def test_an_account_that_is_not_there_is_not_found(self) -> None:
+        """Whatever is asked of it."""
+        for words in (("account", "roles", "ghost"), ("account", "disable", "ghost"), ("entitle", "list", "ghost")):
+            self.assertEqual(self.refusal(*words)["code"], "NOT_FOUND", words)
+
+
+class LimitTests(AdminTestCase):
+    """Limits of trading accounts."""
+
+    def setUp(self) -> None:
+        """Make a group with a trader, once."""
+        super().setUp()
+        if "gil" not in self.passwords:
+            self.admin("group", "create", "gamma")
+            (row,) = self.admin("trader", "create", "gil", "--group", "gamma")
+            self.passwords["gil"] = row["password"]
+
+    def test_limits_are_set_changed_in_part_and_kept_with_their_history(self) -> None:
+        """With version, author and reason."""
+        self.admin(
+            "limits", "set", "gil", "--buying-power", "1000000", "--net-loss", "5000.5", "--reason", "first",
+        )  # fmt: skip
+        self.admin("limits", "set", "gil", "--net-loss", "0", "--transition-seconds", "60", "--reason", "less")
+        (shown,) = self.admin("limits", "show", "gil")
+        self.assertEqual(
+            [shown[key] for key in ("buying_power", "net_loss", "currency", "transition_seconds", "state", "version")],
+            ["1000000", "0", "USD", 60, "ACTIVE", "2"],
+        )
+        history = self.admin("limits", "history", "gil")
+        self.assertEqual([(row["net_loss"], row["reason"]) for row in history], [("5000.5", "first"), ("0", "less")])
+        self.assertEqual({row["actor"] for row in history}, {"administrator"})
+        (own,) = self.rows("limits", account="gil")
+        self.assertEqual((own["account"], own["net_loss"]), ("gil", "0"))
+
+    def test_what_the_service_refuses_is_told_with_the_argument(self) -> None:
+        """And nothing is changed."""
+        self.admin("limits", "set", "gil", "--buying-power", "5", "--net-loss", "5", "--reason", "small")
+        before = self.admin("limits", "show", "gil")
+        error = self.refusal("limits", "set", "gil", "--currency", "XQZ", "--reason", "a slip")
+        self.assertEqual(error["code"], "INVALID")
+        self.assertIn("currency", error["details"]["argument"])
+        error = self.refusal("limits", "set", "gil", "--net-loss", "-1", "--reason", "a slip")
+        self.assertIn("net_loss", error["details"]["argument"])
+        error = self.refusal("limits", "set", "gil", "--net-loss", "1", "--reason", "late", "--expected-version", "99")
+        self.assertEqual(error["code"], "CONFLICT")
+        self.assertEqual(self.admin("limits", "show", "gil"), before)
+
+    def test_limits_that_were_never_set_need_both_amounts(self) -> None:
+        """Zero would be a value."""
+        self.admin("trader", "create", "hal", "--group", "gamma")
+        self.assertIn("--buying-power", self.misused("limits", "set", "hal", "--net-loss", "1", "--reason", "half"))
+        result = self.invoke("limits", "show", "hal", account="administrator", main=main)
+        self.assertIn("never set", result.stderr)
+
+    def test_others_may_not_set_limits(self) -> None:
+        """Not even their own."""
+        error = self.refusal("limits", "set", "gil", "--net-loss", "1", "--reason", "mine", account="gil")
+        self.assertEqual(error["code"], "FORBIDDEN")
+
+    def test_an_unknown_account_is_answered_with_those_there_are(self) -> None:
+        """A typing error is answered with help."""
+        error = self.refusal("limits", "show", "gill")
+        self.assertEqual(error["code"], "NOT_FOUND")
+        self.assertIn("gil", error["details"]["known"])
+
+
+class EntitlementTests(AdminTestCase):
+    """Who sees which market."""
+
+    def setUp(self) -> None:
+        """Make a trader without any right to market data, once."""
+        super().setUp()
+        if "ida" not in self.passwords:
+            self.admin("group", "create", "delta")
+            (row,) = self.admin("trader", "create", "ida", "--group", "delta")
+            self.passwords["ida"] = row["password"]
+
+    def test_a_grant_shows_the_market_at_once_and_its_end_hides_it(self) -> None:
+        """Nobody logs in again."""
+        self.assertEqual(self.refused("quotes", "ACME.DEMO", account="ida")["code"], "FORBIDDEN")
+        (made,) = self.admin("entitle", "grant", "ida", "--venue", "DEMO", "--reason", "she trades there")
+        self.assertEqual((made["venue"], made["type"], made["mode"]), ("DEMO", "all", "REAL_TIME"))
+        (row,) = self.rows("quotes", "ACME.DEMO", account="ida")
+        self.assertIsNotNone(row["bid"])
+        (ended,) = self.admin("entitle", "revoke", "ida", "--venue", "DEMO", "--reason", "she left")
+        self.assertEqual((ended["grant_id"], ended["revoke_reason"]), (made["grant_id"], "she left"))
+        self.assertEqual(self.refused("quotes", "ACME.DEMO", account="ida")["code"], "FORBIDDEN")
+        self.assertEqual(self.admin("entitle", "list", "ida"), [])
+        self.assertEqual(len(self.admin("entitle", "list", "ida", "--all")), 1)
+
+    def test_revoking_one_of_two_grants_tells_of_the_other(self) -> None:
+        """Who believes that it is over must know."""
+        self.admin("account", "create", "jon", "--role", "trader:delta")
+        (whole,) = self.admin("entitle", "grant", "jon", "--venue", "all", "--reason", "a guest")
+        self.admin("entitle", "grant", "jon", "--venue", "XNYS", "--type", "BBO", "--reason", "a guest")
+        result = self.invoke(
+            "entitle", "revoke", "jon", "--venue", "XNYS", "--reason", "over", account="administrator", main=main
+        )
+        self.assertIn(f"still sees data of XNYS by grant {whole['grant_id']}", result.stderr)
+
+    def test_a_grant_that_is_not_there_cannot_be_revoked(self) -> None:
+        """An empty answer would look like success."""
+        error = self.refusal("entitle", "revoke", "ida", "--venue", "XNAS", "--reason", "over")
+        self.assertEqual(error["code"], "NOT_FOUND")
+
+    def test_an_unknown_venue_and_delayed_data_are_refused(self) -> None:
+        """By the service, with its codes."""
+        error = self.refusal("entitle", "grant", "ida", "--venue", "ZZZZ", "--reason", "a slip")
+        self.assertEqual(error["code"], "INVALID")
+        error = self.refusal("entitle", "grant", "ida", "--venue", "XNYS", "--mode", "delayed", "--reason", "later")
+        self.assertEqual(error["code"], "UNSUPPORTED")
+
+
+class RuleTests(AdminTestCase):
+    """Rules on groups and accounts."""
+
+    def test_every_rule_is_added_in_words_and_told_in_words(self) -> None:
+        """What it checks can be read."""
+        self.admin("group", "create", "epsilon")
+        told = {}
+        for words in (
+            ["--max-quantity", "500"],
+            ["--order-count", "20"],
+            ["--order-count", "3", "--per-account"],
+            ["--restrict", "bac.xnys,IBM.XNYS"],
+            ["--reject", "--state", "disabled"],
+        ):
+            (row,) = self.admin("rule", "add", "--on", "epsilon", *words, "--reason", "the desk's plan")
+            told[" ".join(words)] = (row["checks"], row["state"], row["on"])
+        self.assertEqual(
+            list(told.values()),
+            [
+                ("at most 500 an order", "ACTIVE", "epsilon"),
+                ("at most 20 live orders together", "ACTIVE", "epsilon"),
+                ("at most 3 live orders an account", "ACTIVE", "epsilon"),
+                ("no orders in BAC.XNYS, IBM.XNYS", "ACTIVE", "epsilon"),
+                ("no orders", "DISABLED", "epsilon"),
+            ],
+        )
+        self.assertEqual(len(self.admin("rule", "list", "--on", "epsilon")), 5)
+
+    def test_a_rule_is_changed_with_its_history(self) -> None:
+        """Its place stays; another version is refused."""
+        (made,) = self.admin("rule", "add", "--on", "account:demo_trader", "--max-quantity", "5000", "--reason", "one")
+        number = made["rule_id"]
+        self.admin("rule", "change", number, "--state", "passive", "--reason", "only look")
+        self.admin("rule", "change", number, "--max-quantity", "6000", "--reason", "more")
+        history = self.admin("rule", "history", number)
+        self.assertEqual(
+            [(row["version"], row["checks"], row["state"]) for row in history],
+            [
+                ("1", "at most 5000 an order", "ACTIVE"),
+                ("2", "at most 5000 an order", "PASSIVE"),
+                ("3", "at most 6000 an order", "PASSIVE"),
+            ],
+        )
+        words = ("rule", "change", number, "--state", "active", "--reason", "late", "--expected-version", "2")
+        error = self.refusal(*words)
+        self.assertEqual((error["code"], error["details"]["version"]), ("CONFLICT", "3"))
+        self.admin("rule", "change", number, "--state", "disabled", "--reason", "over")
+
+    def test_what_makes_no_sense_is_refused_by_the_service(self) -> None:
+        """And stands in its audit log."""
+        self.admin("group", "create", "zeta")
+        error = self.refusal("rule", "add", "--on", "zeta", "--max-quantity", "-5", "--reason", "a slip")
+        self.assertEqual(error["code"], "INVALID")
+        error = self.refusal("rule", "add", "--on", "zeta", "--order-count", "-1", "--reason", "a slip")
+        self.assertEqual(error["code"], "INVALID")
+        events = self.admin("audit", "--server", "compliance", "--last", "2")
+        self.assertEqual([event["outcome"] for event in events], ["INVALID", "INVALID"])
+
+    def test_a_rule_checks_one_thing_on_something_that_is_there(self) -> None:
+        """A command line without, or with two, is wrong."""
+        self.assertIn("Name one of", self.misused("rule", "add", "--on", "demo", "--reason", "none"))
+        self.assertIn(
+            "Name one of",
+            self.misused("rule", "add", "--on", "demo", "--reject", "--order-count", "1", "--reason", "x"),
+        )
+        self.assertIn(
+            "--per-account", self.misused("rule", "add", "--on", "demo", "--reject", "--per-account", "--reason", "x")
+        )
+        error = self.refusal("rule", "add", "--on", "nowhere", "--reject", "--reason", "x")
+        self.assertEqual(error["code"], "NOT_FOUND")
+        self.assertEqual(self.refusal("rule", "history", "987654")["code"], "NOT_FOUND")
+
+    def test_a_group_and_an_account_of_one_name_must_be_told_apart(self) -> None:
+        """A rule in the wrong place would bind others."""
+        self.admin("group", "create", "twin")
+        self.admin("trader", "create", "twin", "--group", "twin")
+        error = self.refusal("rule", "add", "--on", "twin", "--reject", "--reason", "x")
+        self.assertEqual(error["code"], "INVALID")
+        self.assertIn("group:twin or account:twin", error["message"])
+        (on_group,) = self.admin("rule", "add", "--on", "group:twin", "--reject", "--reason", "x")
+        (on_account,) = self.admin("rule", "add", "--on", "account:twin", "--reject", "--reason", "x")
+        self.assertNotEqual(on_group["entry_id"], on_account["entry_id"])
+        (rule,) = self.admin("rule", "add", "--on", "trading_groups/twin/accounts", "--reject", "--reason", "x")
+        self.assertEqual(rule["on"], "accounts")
+
+
+class AuditTests(AdminTestCase):
+    """What was changed, and what was tried."""
+
+    def test_logs_of_all_servers_are_merged_by_time(self) -> None:
+        """Each event with its server, actor, and what was before and after."""
+        self.admin("group", "create", "eta")
+        self.admin("limits", "set", "demo_trader", "--net-loss", "70000", "--reason", "a test of the log")
+        self.admin("rule", "add", "--on", "eta", "--reject", "--reason", "a test of the log")
+        events = self.admin("audit", "--last", "10")
+        self.assertEqual([event["time"] for event in events], sorted(event["time"] for event in events))
+        servers = {event["server"] for event in events}
+        self.assertGreaterEqual(servers, {"service-locator", "administration", "compliance"})
+        (limits,) = [event for event in events if event["server"] == "administration" and event["reason"]]
+        self.assertEqual((limits["actor_name"], limits["outcome"]), ("administrator", "DONE"))
+        self.assertEqual(json.loads(limits["after"])["terms"]["net_loss"], "70000")
+
+    def test_an_actor_without_an_account_is_found_by_name(self) -> None:
+        """Set-up is no account."""
+        events = self.admin("audit", "--server", "administration", "--actor", "setup")
+        self.assertEqual({event["actor_name"] for event in events}, {"setup"})
+
+    def test_traders_read_no_audit_log(self) -> None:
+        """Auditors do, although they find no account by name."""
+        self.assertEqual(self.refusal("audit", account="demo_trader")["code"], "FORBIDDEN")
+        self.make_person("abe", "auditor")
+        self.admin("audit", "--server", "administration", "--actor", "administrator", "--last", "5", account="abe")
+
+    def test_a_log_that_cannot_be_read_is_an_error_behind_the_others(self) -> None:
+        """Nobody takes the rest for all of it."""
+        self.platform.network.faults.refuse.add("127.0.0.1:21900")
+        self.addCleanup(self.platform.network.faults.refuse.discard, "127.0.0.1:21900")
+        result = self.invoke("--json", "audit", account="administrator", main=main)
+        self.assertEqual(result.exit_code, 1)
+        self.assertGreater(len(result.stdout.splitlines()), 0)
+        error = json.loads(result.stderr.splitlines()[-1])["error"]
+        self.assertEqual((error["code"], error["details"]["server"]), ("UNAVAILABLE", "compliance"))
