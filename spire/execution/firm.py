@@ -15,6 +15,8 @@ from spire.values.time import Timestamp
 LONGEST_AUDIT_TEXT: Final = 1000
 LONGEST_AUDIT_NAME: Final = 100
 LONGEST_ENTITY: Final = 200
+LONGEST_AUDIT_VALUE: Final = 4_000
+"""Characters of `before` and `after`: an event of a log topic must fit one segment."""
 
 
 def firm_event(
@@ -69,12 +71,14 @@ def violation_of(breach: Breach, submission: Submission) -> Violation:
 
 
 def fitted(event: AuditEvent) -> AuditEvent:
-    """Return an audit event cut to what its columns hold, before the journal takes it: both say the same."""
+    """Return an audit event cut to what its columns and a segment hold, before the journal takes it: all say the same."""
     return evolve(
         event,
         actor_name=event.actor_name[:LONGEST_AUDIT_NAME],
         client_version=event.client_version[:LONGEST_AUDIT_NAME],
         entity=event.entity[:LONGEST_ENTITY],
+        before=None if event.before is None else event.before[:LONGEST_AUDIT_VALUE],
+        after=None if event.after is None else event.after[:LONGEST_AUDIT_VALUE],
         reason=None if event.reason is None else event.reason[:LONGEST_AUDIT_TEXT],
         text=None if event.text is None else event.text[:LONGEST_AUDIT_TEXT],
         correlation_id=event.correlation_id[:64],

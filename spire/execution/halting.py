@@ -1,6 +1,8 @@
 """Setting and releasing halts: in force in the turn of the call, answered when the journal holds it, with its audit event."""
 
-from collections.abc import Callable
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from attrs import evolve
@@ -21,7 +23,7 @@ from spire.values.audit import AuditEvent
 from spire.values.conversion import from_plain, to_plain
 from spire.values.orders import Channel
 from spire.values.risk import HaltAction, HaltScope
-from spire.wire.errors import Forbidden, SpireError, Unavailable
+from spire.wire.errors import Forbidden, Invalid, SpireError, Unavailable
 from spire.wire.server_session import Session
 from spire.wire.state_topic import StateTopic
 
@@ -133,21 +135,17 @@ class Halting:
             "actions": ["CANCEL_ALL"] if cancel_all else [],
             "reason": reason,
         }
-        request = from_plain(HaltRequest, plain)
         actor = Actor(account_id=None)
-        place = f"{request.scope.name.lower()}:{request.scope_id}"
-        await self._local(SET, place, lambda: self._check(request, actor), asked=request)
+        async with self._attempt_here(SET, "halt:0", asked=plain):
+            request = _read_request(plain)
+            self._check(request, actor)
         return to_plain(await self._set(request, actor, self._trail.local))
 
     async def release_here(self, halt_id: int | str, reason: str = "") -> object:
         """Release a halt that was set on this host."""
-        number = int(halt_id)
-
-        def check() -> None:
-            check_release(self._orders.halts.find(number), reason, Actor(account_id=None))
-
-        await self._local(RELEASE, f"halt:{number}", check)
-        halt = self._orders.halts.find(number)
+        async with self._attempt_here(RELEASE, f"halt:{halt_id}", asked={"reason": reason}):
+            halt = self._orders.halts.find(_read_id(halt_id))
+            check_release(halt, reason, Actor(account_id=None))
         return to_plain(await self._release(halt, reason, None, self._trail.local))
 
     def list_here(self) -> object:
@@ -179,8 +177,6 @@ class Halting:
         check_request(request, actor)
         if request.scope is HaltScope.TRADING_ACCOUNT:
             access.trading_account(self._directory, request.scope_id)
-        if not self._is_open:
-            raise Unavailable("The server has not started, or is about to stop; it takes no orders now.")
 
     async def _set(self, request: HaltRequest, actor: Actor, make_event: MakeEvent) -> HaltOutcome:
         halts = self._orders.halts
@@ -251,14 +247,15 @@ class Halting:
         except Unavailable as error:
             self._log.warn("a refused {action} waits for the journal: {error}", action=event.action, error=str(error))
 
-    async def _local(self, action: str, entity: str, check: Callable[[], None], *, asked: object = None) -> None:
-        """Check what an operator on this host asks for, and record it where it is refused."""
+    @asynccontextmanager
+    async def _attempt_here(self, action: str, entity: str, *, asked: object) -> AsyncIterator[None]:
+        """Record an attempt on this host that is refused inside the block, and let the refusal pass on."""
+        if not self._is_open:
+            raise Unavailable("The server has not started, or is about to stop: it takes no orders now.")
         try:
-            check()
-        except Unavailable:
-            raise
+            yield
         except SpireError as error:
-            event = self._trail.local(action, entity, after=asked)
+            event = self._trail.local(action, entity, after=json.dumps(asked, ensure_ascii=False))
             await self._record(evolve(event, outcome=error.coded, text=error.message))
             raise
 
@@ -282,3 +279,17 @@ class Halting:
             self._topic.put(str(halt.halt_id), halt)
         else:
             self._topic.remove(str(halt.halt_id))
+
+
+def _read_request(plain: Mapping[str, object]) -> HaltRequest:
+    try:
+        return from_plain(HaltRequest, plain)
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+
+
+def _read_id(text: int | str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise Invalid("halt_id must be a number.", argument="halt_id") from None

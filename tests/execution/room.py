@@ -1,219 +1,47 @@
 """Order Execution among the rooms that it needs, in one process: real taps, memory stores, one clock, a feed in the test's hand."""
 
-from collections.abc import Awaitable, Sequence
+import json
+from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.administration.client import AdministrationClient
-from spire.administration.values import Limits, LimitTerms, RiskState
-from spire.compliance.client import ComplianceClient
-from spire.database.errors import StoreDown
-from spire.database.ordered_writer import WriterRow
+from spire.administration.values import RiskState
+from spire.compliance.values import RuleDraft, RuleEntry
 from spire.execution import tap
 from spire.execution.client import OrderExecutionClient
-from spire.execution.memory import MemoryExecutionStore
-from spire.execution.values import Activity, Batch, OrderRequest, OrderView, TradingAccountView
+from spire.execution.values import (
+    FIRM,
+    HaltRequest,
+    OrderRequest,
+    OrderView,
+    TradingAccountView,
+)
 from spire.feeds.client import FeedClient
-from spire.locator.client import Link
-from spire.locator.credentials import Password
 from spire.marketdata.commands import FeedTerms
 from spire.marketdata.values import BboKind, Present, Records, RecordType, Schedule, ServedMarket, empty
 from spire.runtime.tasks import Tasks
 from spire.service.parts import Parts
-from spire.testing.clock import ManualClock
-from spire.testing.platform import Platform
-from spire.values.amounts import Money, whole
-from spire.values.codes import Currency
 from spire.values.environment import Environment, FeedKind
 from spire.values.orders import OrderType, Side
-from spire.values.posting import Posting
-from spire.values.report import Report
-from spire.values.risk import RiskMode
+from spire.values.risk import HaltMode, HaltScope, RiskMode, RuleState
 from spire.values.time import NANOSECONDS, Timestamp, parse_timestamp
-from spire.wire.client_session import ClientSession
 from spire.wire.errors import SpireError
-from spire.wire.topics import StreamListener
+from tests.execution.followers import Follower, FragileStore
+from tests.execution.rooms import LIMITS, SERVICE, rooms
 from tests.marketdata.room import ProcessClock
 from tests.values.examples import dollars, shares
 
-SERVICE = "order_execution_service"
+__all__ = ["FOUR", "NINE_THIRTY", "SERVICE", "ExecutionRoomTestCase", "Follower"]
 BAC = 1
 XNYS = 8
 NINE_THIRTY = parse_timestamp("2013-10-08T13:30:00Z")
 FOUR = parse_timestamp("2013-10-08T20:00:00Z")
-SECTION = '\n[order_execution]\nmarket_data_service = "market_data_service"\n'
-LIMITS = LimitTerms(
-    currency=Currency("USD"), buying_power=Money(whole(100_000)), net_loss=Money(whole(50_000)), transition_seconds=60
-)
-
-
-class FragileStore(MemoryExecutionStore):
-    """A memory store that can be away."""
-
-    is_down = False
-
-    def writer(self) -> Any:
-        """Return a writer's store that can be away."""
-        return FragileWriterStore(self, super().writer())
-
-
-class FragileWriterStore:
-    """Commits unless the store is away."""
-
-    def __init__(self, store: FragileStore, inner: Any) -> None:
-        self._store = store
-        self._inner = inner
-
-    async def take_over(self) -> WriterRow:
-        """Take the writer over."""
-        row: WriterRow = await self._inner.take_over()
-        return row
-
-    async def commit(self, row: WriterRow, items: Sequence[Batch]) -> None:
-        """Write a batch, or be away."""
-        if self._store.is_down:
-            raise StoreDown("the database is away")
-        await self._inner.commit(row, items)
-
-
-class Follower(StreamListener[tuple[Activity, ...]]):
-    """Keeps an account's activity."""
-
-    def __init__(self) -> None:
-        self.events: list[Activity] = []
-        self.errors: list[SpireError] = []
-
-    def update(self, records: tuple[Activity, ...]) -> None:
-        """Keep events."""
-        self.events += records
-
-    def lost(self, error: SpireError) -> None:
-        """Keep an error."""
-        self.errors.append(error)
-
-    @property
-    def reports(self) -> list[Report]:
-        """Return the reports, in order."""
-        return [event.report for event in self.events if event.report is not None]
-
-    @property
-    def postings(self) -> list[Posting]:
-        """Return the postings, in order."""
-        return [event.posting for event in self.events if event.posting is not None]
-
-    def told(self) -> list[str]:
-        """Return what happened, in words: kind, quantity and price of each report."""
-        words = []
-        for event in self.events:
-            if event.submission is not None:
-                words.append("SUBMITTED")
-            if event.report is not None:
-                report = event.report
-                fill = (
-                    ""
-                    if report.last_quantity is None
-                    else f" {report.last_quantity // 10**6}@{(report.last_price or 0) / 10**6:g}"
-                )
-                words.append(f"{report.exec_type.name}{fill}")
-        return words
-
-
-class Rooms:
-    """The rooms that are shared by all tests of a process; only Order Execution begins anew with each."""
-
-    shared: ClassVar["Rooms | None"] = None
-
-    def __init__(self, home: Path) -> None:
-        self.platform = Platform(home)
-        self.clock: ManualClock = self.platform.clock
-        file = self.platform.instance.layout.configuration("order-execution")
-        text = file.read_text().partition("\n[order_execution]")[0]
-        file.chmod(0o600)
-        file.write_text(text + SECTION)
-        self.platform.start("service-locator", "uid", "definitions", "administration", "market-data", "compliance")
-        self.links: dict[str, Link] = {}
-        self.administration = AdministrationClient(self._ready("administration_service", "administrator"))
-        self.risk_administration = AdministrationClient(self._ready("administration_service", "risk_service"))
-        self.compliance = ComplianceClient(self._ready("compliance_service", "administrator"))
-        calls = self.link("administrator").calls
-        trader = self.platform.run(calls.find("trading_groups/demo/accounts/demo_trader"))
-        self.trading_account_id = int(trader.entry_id)
-        self.set_limits(LIMITS)
-
-    def _ready(self, service: str, account: str) -> ClientSession:
-        session = self.session(service, account)
-        self.platform.run(session.when_ready())
-        return session
-
-    def set_limits(self, terms: LimitTerms, trading_account_id: int | None = None) -> Limits:
-        """Set the limits of a trading account, demo_trader's unless named."""
-        number = trading_account_id or self.trading_account_id
-        standing = self.platform.run(self.administration.standing(number))
-        version = 0 if standing.limits is None else standing.limits.version
-        return self.platform.run(
-            self.administration.set_limits(number, terms, expected_version=version, reason="a test")
-        )
-
-    def set_risk_state(self, mode: RiskMode) -> RiskState:
-        """Write the risk state of demo_trader's account, as the Risk Server does."""
-        standing = self.platform.run(self.administration.standing(self.trading_account_id))
-        version = 0 if standing.state is None else standing.state.version
-        return self.platform.run(
-            self.risk_administration.set_risk_state(
-                self.trading_account_id, mode, expected_version=version, reason="a test"
-            )
-        )
-
-    def link(self, account: str) -> Link:
-        """Return an account's link to the Locator, logged in."""
-        link = self.links.get(account)
-        if link is None:
-            parts = self.platform.parts()
-            secret = self.platform.instance.layout.secret(account).read_text().strip()
-            link = Link(
-                Password(account=account, password=secret),
-                addresses=("127.0.0.1:20000",),
-                connector=parts.connector,
-                environment=Environment.DEMO,
-                clock=parts.clock,
-                tasks=parts.tasks,
-                metrics=parts.metrics,
-                random_bytes=parts.random_bytes,
-            )
-            link.start()
-            self.platform.run(link.when_ready())
-            self.links[account] = link
-        return link
-
-    def session(self, service: str, account: str) -> ClientSession:
-        """Return a session of an account with a service, which may not be there yet."""
-        parts = self.platform.parts()
-        link = self.link(account)
-        session = ClientSession(
-            service,
-            addresses=link,
-            connector=parts.connector,
-            credentials=link.credentials,
-            environment=Environment.DEMO,
-            clock=parts.clock,
-            tasks=parts.tasks,
-            metrics=parts.metrics,
-        )
-        session.start()
-        return session
-
-
-def rooms(directory: str) -> Rooms:
-    """Return the shared rooms, started at the first call."""
-    if Rooms.shared is None:
-        Rooms.shared = Rooms(Path(directory).absolute())
-    return Rooms.shared
 
 
 class ExecutionRoomTestCase(SynchronousTestCase):
@@ -372,6 +200,55 @@ class ExecutionRoomTestCase(SynchronousTestCase):
         self.platform.run(self.feed.publish({RecordType.BBO: records}, len(records)))
         self.platform.run(self.feed.flushed())
         self.advance(0.3)
+
+    # Control
+
+    def path(self, path: str) -> int:
+        """Return the id of a directory entry."""
+        entry = self.result(self.rooms.link("administrator").calls.find(path))
+        return int(entry.entry_id)
+
+    def rule(
+        self, place: str, schema: str, parameters: dict[str, Any], state: RuleState = RuleState.ACTIVE
+    ) -> RuleEntry:
+        """Put a rule on the entry at a path, until the test ends."""
+        draft = RuleDraft(entry_id=self.path(place), schema=schema, parameters=json.dumps(parameters), state=state)
+        compliance = self.rooms.compliance
+        rule: RuleEntry = self.result(compliance.add_rule(draft, "a test"))
+
+        def end() -> None:
+            off = evolve(draft, state=RuleState.DISABLED)
+            self.result(compliance.change_rule(rule.rule_id, off, expected_version=rule.version, reason="the end"))
+
+        self.addCleanup(end)
+        self.advance(0.2)
+        return rule
+
+    def limits(self, **changes: Any) -> None:
+        """Set other limits, until the test ends."""
+        self.rooms.set_limits(evolve(LIMITS, **changes))
+        self.addCleanup(self.rooms.set_limits, LIMITS)
+        self.advance(0.2)
+
+    def risk_state(self, mode: RiskMode) -> RiskState:
+        """Write the account's risk state as Risk does, until the test ends."""
+        state = self.rooms.set_risk_state(mode)
+        self.addCleanup(self.rooms.set_risk_state, RiskMode.ACTIVE)
+        self.advance(0.2)
+        return state
+
+    def everything_of_the_firm(self) -> "Follower":
+        """Return all events of the firm, as a risk officer sees them who comes new."""
+        follower = Follower()
+        subscription = self.trader(self.rooms.officer("watching_officer")).follow(FIRM, follower, after=0)
+        self.advance(0.5)
+        subscription.close()
+        return follower
+
+    def halt(self, mode: HaltMode = HaltMode.NO_NEW, **changes: Any) -> HaltRequest:
+        """Return the request of a halt of the firm."""
+        fields: dict[str, Any] = {"scope": HaltScope.FIRM, "mode": mode, "reason": "something is wrong"}
+        return HaltRequest(**(fields | changes))
 
     # Asking
 
