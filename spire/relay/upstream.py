@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -54,23 +55,19 @@ class RelayedTopic(StreamListener[Records]):
         self._codec = CODECS[parse_topic(name)[0]]
         self._subscription: LogSubscription[Records] | None = None
         self._waiting: list[Deferred[LogTopic]] = []
+        self._timer: IDelayedCall | None = None
         self._kept_after = 0
         self._has_gap = False
 
     @property
-    def reader_count(self) -> int:
-        """How many sessions read the topic."""
-        return 0 if self.topic is None else len(self.topic.readers)
-
-    @property
     def is_used(self) -> bool:
         """Whether somebody reads it, or waits for it."""
-        return bool(self.reader_count or self._waiting)
+        return bool(self._waiting) or (self.topic is not None and bool(self.topic.readers))
 
     def start(self) -> None:
         """Subscribe."""
         self._subscription = self._session.subscriptions.log(self.name, self, codec=self._codec)
-        self._clock.later(OPEN_SECONDS, self._late)
+        self._timer = self._clock.later(OPEN_SECONDS, self._late)
 
     def when_open(self) -> Deferred[LogTopic]:
         """Fire with the topic once Market Data has said where it stands; fails with why it does not."""
@@ -84,6 +81,7 @@ class RelayedTopic(StreamListener[Records]):
 
     def close(self, error: SpireError | None = None) -> None:
         """Follow no more, and forget the topic; whoever waits for it, or reads it, hears the error."""
+        self._stop_timer()
         if self._subscription is not None:
             self._subscription.close()
         waiting, self._waiting = self._waiting, []
@@ -104,6 +102,7 @@ class RelayedTopic(StreamListener[Records]):
 
     def reset(self, epoch: int, after: int) -> None:
         """Open the topic, or begin it anew in another epoch or behind a hole; its readers then ask again."""
+        self._stop_timer()
         if self._has_gap:
             self._has_gap = False
             self._kept_after = after
@@ -149,3 +148,8 @@ class RelayedTopic(StreamListener[Records]):
 
     def _late(self) -> None:
         self.give_up_opening(Unavailable(f"Market Data did not open {self.name} in time; ask again later."))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
