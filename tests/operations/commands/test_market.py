@@ -89,14 +89,15 @@ class MarketTests(CommandTestCase):
         """At once, and not as a server that is away."""
         for words in (["quotes", "ACME.DEMO"], ["trades", "ACME.DEMO"], ["chart", "ACME.DEMO"]):
             error = self.refused(*words, account="administrator")
-            self.assertEqual((error["code"], error["details"]), ("FORBIDDEN", {"capability": "market_data.all"}))
+            self.assertEqual((error["code"], error["details"]["venue"]), ("FORBIDDEN", "DEMO"), words)
 
     def test_status_names_every_service(self) -> None:
-        """All are up."""
+        """All are up; Market Data itself is for its relays, not for traders."""
         states = {row["service"]: row["state"] for row in self.rows("status")}
         self.assertEqual(states.pop("market_data_feed_service"), "registered")
+        self.assertEqual(states.pop("market_data_service"), "up, not for you")
         self.assertEqual(set(states.values()), {"up"})
-        self.assertEqual(len(states), 6)
+        self.assertEqual(len(states), 9)
 
 
 class LostServerTests(CommandTestCase):

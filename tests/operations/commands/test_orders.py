@@ -94,4 +94,4 @@ class PositionTests(CommandTestCase):
         result = self.invoke("positions", account="administrator")
         self.assertEqual(result.exit_code, 0)
         self.assertIn("BLUE.DEMO", result.stdout)
-        self.assertIn("Without marks: administrator lacks", result.stderr)
+        self.assertIn("Without marks: administrator is not entitled", result.stderr)

@@ -1,0 +1,1 @@
+`spire` shows risk, limits and violations, releases accounts and sets halts; `spire-admin` makes groups, traders and accounts, sets limits, entitlements and rules, opens days and reads the audit logs.
