@@ -156,12 +156,10 @@ class Halting:
 
     def end_announced(self) -> None:
         """End the halts of Risk whose announced risk state is in force; tried again where the journal takes nothing."""
-        for halt in self._orders.halts.in_force if self._is_open and not self._chronicle.is_stalled else ():
-            state = self._inputs.state(halt.scope_id) if halt.announces is not None else None
-            if state is None or halt.announces is None or state.version < halt.announces:
-                continue
-            reason = f"Risk state {state.version} is in force: {state.mode.name}."
-            self._append_release(halt, reason, halt.set_by, self._by_itself)
+        if self._is_open and not self._chronicle.is_stalled:
+            for halt in self._orders.halts.announced(self._inputs.state_version):
+                reason = f"Version {self._inputs.state_version(halt.scope_id)} of the risk state is in force."
+                self._append_release(halt, reason, halt.set_by, self._by_itself)
 
     # What they share
 

@@ -1,6 +1,6 @@
 """The halts in force, and who may set and release which (sans-I/O)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from attrs import evolve, frozen
 
@@ -85,10 +85,13 @@ class Halts:
                 return halt
         return None
 
-    def announced(self, trading_account_id: int, version: int) -> tuple[Halt, ...]:
-        """Return the halts of a trading account that a risk state of this version ends."""
-        there = self._by_account.get(trading_account_id, {}) if trading_account_id != FIRM else {}
-        return tuple(halt for halt in there.values() if halt.announces is not None and halt.announces <= version)
+    def announced(self, version_of: Callable[[int], int]) -> tuple[Halt, ...]:
+        """Return the halts whose announced risk state, or a later one, is in force; `version_of` a trading account says which."""
+        return tuple(
+            halt
+            for halt in self._by_id.values()
+            if halt.announces is not None and halt.announces <= version_of(halt.scope_id)
+        )
 
 
 def check_request(request: HaltRequest, actor: Actor) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 from attrs import frozen
 
 from spire.administration.client import AdministrationClient
-from spire.administration.values import RiskState, current_day
+from spire.administration.values import current_day
 from spire.compliance.client import ComplianceClient
 from spire.compliance.rules import RuleBook
 from spire.compliance.values import RuleEntry
@@ -103,9 +103,10 @@ class Inputs:
             conversions=conversions,
         )
 
-    def state(self, trading_account_id: int) -> RiskState | None:
-        """Return the risk state of a trading account, as last received."""
-        return self.risk_states.rows.get(str(trading_account_id))
+    def state_version(self, trading_account_id: int) -> int:
+        """Return the version of a trading account's risk state, as last received; 0 where none was ever written."""
+        state = self.risk_states.rows.get(str(trading_account_id))
+        return 0 if state is None else state.version
 
     def business_date(self) -> str | None:
         """Return the current business date; None before the first was opened."""

@@ -1,19 +1,81 @@
 """What both stores of Order Execution promise."""
 
+from typing import Any
+
 from attrs import evolve
 
+from spire.compliance.values import Violation
 from spire.database.ordered_writer import WriterRow
+from spire.execution.firm import firm_event
 from spire.execution.interfaces import IExecutionStore
 from spire.execution.orders import Orders
-from spire.execution.values import LONGEST_TEXT, MOST_TAGS, Activity, OrderQuery, OrderScope, Refusal, Written
+from spire.execution.values import (
+    FIRM,
+    LONGEST_TEXT,
+    MOST_TAGS,
+    Activity,
+    Halt,
+    HeldHalts,
+    OrderQuery,
+    OrderScope,
+    Refusal,
+    Written,
+)
 from spire.values.amounts import INT64_MAX, Money, Quantity
+from spire.values.audit import AuditEvent, AuditQuery
 from spire.values.codes import Currency
-from spire.values.orders import ExecType, Liquidity, Side
+from spire.values.environment import Environment
+from spire.values.orders import Channel, ExecType, Liquidity, Side
 from spire.values.report import Fee
+from spire.values.risk import HaltAction, HaltMode, HaltScope, RuleState
 from spire.values.submission import DecisionSnapshot
 from spire.values.time import Timestamp
 from tests.execution.examples import ACCOUNT, BAC, Teller
 from tests.values.examples import dollars, make_posting, make_submission, shares
+
+AUDIT = AuditEvent(
+    event_id="0f" * 16,
+    time=Timestamp(75),
+    environment=Environment.DEMO,
+    actor=5,
+    actor_name="officer",
+    on_behalf_of=6,
+    session="s-1",
+    channel=Channel.PORTAL,
+    source="127.0.0.1:5",
+    client_version="1.0",
+    action="halt.set",
+    entity="halt:1",
+    entity_version=2,
+    before="{}",
+    after="\u00e9" * 4000,
+    reason="why",
+    outcome="FORBIDDEN",
+    text="because",
+    approval_id="a",
+    correlation_id="c",
+)
+VIOLATION = Violation(
+    sequence=0,
+    epoch=0,
+    time=Timestamp(76),
+    environment=Environment.DEMO,
+    trading_account_id=ACCOUNT,
+    order_id=1,
+    client_order_id="a-1",
+    entered_by=3,
+    instrument_id=BAC,
+    side=Side.SELL,
+    quantity=shares(100),
+    rule_id=8,
+    rule_version=3,
+    entry_id=2,
+    schema="max_quantity",
+    state=RuleState.PASSIVE,
+    text="too much",
+    limit="50",
+    observed="100",
+)
 
 
 class ExecutionStoreContract:
@@ -172,3 +234,75 @@ class ExecutionStoreContract:
     async def test_an_unknown_order_is_none(self) -> None:
         """Not an error."""
         self.assertIsNone(await self.store.order(404))
+
+    async def _tell_of_the_firm(self) -> list[Activity]:
+        """Write a halt, its audit event, its release, a violation and a second halt."""
+        orders = Orders(epoch=1)
+        halt = Halt(
+            halt_id=1,
+            scope=HaltScope.FIRM,
+            scope_id=0,
+            mode=HaltMode.NO_NEW,
+            actions=HaltAction.CANCEL_ALL,
+            reason="\U0001f600" * 1000,
+            set_by=5,
+            set_at=Timestamp(70),
+        )
+        second = evolve(halt, halt_id=2, scope=HaltScope.TRADING_ACCOUNT, scope_id=ACCOUNT, set_by=None, announces=4)
+        released = evolve(halt, released=Timestamp(80), released_by=6, release_reason="over")
+        facts: tuple[dict[str, Any], ...] = (
+            {"halt": halt},
+            {"audit": AUDIT},
+            {"halt": released},
+            {"violation": VIOLATION},
+            {"halt": second},
+        )
+        written = [firm_event(orders, Timestamp(100 + place), **fact) for place, fact in enumerate(facts)]
+        await self._commit(written)
+        return [item.activity for item in written]
+
+    async def test_events_of_the_firm_come_back_as_they_were(self) -> None:
+        """A halt as it was set too, after it was released; in pages, and by epoch."""
+        events = await self._tell_of_the_firm()
+        self.assertEqual(await self.store.activity(FIRM, 1, 0, 100, 100), tuple(events))
+        self.assertEqual(await self.store.activity(FIRM, 1, 1, 4, 2), tuple(events[1:3]))
+        self.assertEqual(await self.store.activity(FIRM, 2, 0, 100, 100), ())
+
+    async def test_the_head_of_the_firm_is_told(self) -> None:
+        """Beside those of trading accounts."""
+        await self._tell_of_the_firm()
+        (head,) = await self.store.heads()
+        self.assertEqual((head.trading_account_id, head.sequence), (FIRM, 5))
+
+    async def test_halts_in_force_come_back(self) -> None:
+        """Whole, without those that were released, and the last id with them."""
+        events = await self._tell_of_the_firm()
+        self.assertEqual(await self.store.halts(), HeldHalts(in_force=(events[4].halt,), last_id=2))
+
+    async def test_without_halts_there_are_none(self) -> None:
+        """No id was given out."""
+        self.assertEqual(await self.store.halts(), HeldHalts())
+
+    async def test_the_audit_log_is_read_back(self) -> None:
+        """Every field, by entity; nobody else did anything."""
+        await self._tell_of_the_firm()
+        self.assertEqual(await self.store.audit(AuditQuery(entity="halt:1")), ((AUDIT,), None))
+        self.assertEqual(await self.store.audit(AuditQuery(actor=404)), ((), None))
+
+    async def test_a_violation_and_its_refusal_are_written_together(self) -> None:
+        """As one batch: the trader's activity does not show the violation."""
+        orders = Orders(epoch=1)
+        teller = Teller(orders)
+        violation = firm_event(orders, Timestamp(5), violation=VIOLATION)
+        event = teller.refused(make_submission(), Refusal(code="COMPLIANCE", text="no", rule="max_quantity/8"))
+        await self._commit([violation, teller.written])
+        self.assertEqual(await self.store.activity(ACCOUNT, 1, 0, 9, 9), (event,))
+        self.assertEqual(await self.store.activity(FIRM, 1, 0, 9, 9), (violation.activity,))
+
+    async def test_the_rates_of_a_decision_come_back(self) -> None:
+        """By their names."""
+        teller = Teller(Orders(epoch=1))
+        decision = DecisionSnapshot(exchange_rate_id="EURUSD, " * 31 + "EURCAD", limits_version=4, rules_version=3)
+        event = teller.submitted(make_submission(decision=decision))
+        await self._commit([teller.written])
+        self.assertEqual(await self.store.activity(ACCOUNT, 1, 0, 9, 9), (event,))
