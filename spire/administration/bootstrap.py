@@ -7,17 +7,12 @@ from attrs import frozen
 
 from spire.administration.interfaces import Change, IAdministrationStore
 from spire.administration.values import EntitlementGrant, GrantTerms, Limits, LimitTerms
-from spire.service.audit import as_json
+from spire.service.audit import SETUP, SetupTrail
 from spire.values.amounts import Money, whole
-from spire.values.audit import AuditEvent
 from spire.values.codes import Currency
 from spire.values.environment import Environment
-from spire.values.orders import Channel
 from spire.values.time import Timestamp
 from spire.wire.errors import Conflict
-
-SETUP: Final = "setup"
-"""The actor's name in audit events, and the reason."""
 
 NOBODY: Final = 0
 """The actor in rows: no account."""
@@ -51,25 +46,12 @@ async def setup_administration(
     It may be run again at any time: what was ever set stays as it is, and an account whose grants were revoked gets none.
     `next_id` reserves the id of a grant. Raises Conflict where a running server writes the same meanwhile, StoreDown.
     """
+    trail = SetupTrail(environment=environment, now=now, random_bytes=random_bytes)
     stored = await store.load()
     has_limits = {limits.trading_account_id for limits in stored.limits}
 
     async def write(change: Change, action: str, entity: str, version: int | None = None) -> None:
-        event = AuditEvent(
-            event_id=random_bytes(16).hex(),
-            time=now,
-            environment=environment,
-            actor=None,
-            actor_name=SETUP,
-            session="",
-            channel=Channel.OPERATOR,
-            source=SETUP,
-            action=action,
-            entity=entity,
-            entity_version=version,
-            after=as_json(change),
-            reason=SETUP,
-        )
+        event = trail.event(action, entity, version=version, after=change)
         if await store.write(change, event) is None:
             raise Conflict(f"Somebody else set {entity} at the same time; run the set-up again.")
 

@@ -1,6 +1,6 @@
 """What must stand in the directory before the Service Locator's first start: set-up writes it through the store."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
 
 from attrs import evolve, field, frozen
@@ -20,7 +20,11 @@ from spire.locator.values import (
     Right,
     TradingAccountTerms,
     TradingAccountType,
+    entity_of,
 )
+from spire.service.audit import SetupTrail
+from spire.values.audit import AuditEvent
+from spire.values.environment import Environment
 from spire.values.orders import Capacity
 from spire.values.time import Timestamp
 from spire.wire.errors import Conflict, Invalid
@@ -121,9 +125,15 @@ class Hashes(Protocol):
 
 
 async def setup_directory(
-    store: ILocatorStore, hashes: Hashes, setup: DirectorySetup, *, now: Timestamp, random_bytes: Callable[[int], bytes]
+    store: ILocatorStore,
+    hashes: Hashes,
+    setup: DirectorySetup,
+    *,
+    environment: Environment,
+    now: Timestamp,
+    random_bytes: Callable[[int], bytes],
 ) -> bool:
-    """Write what is missing, in one transaction; return whether anything was.
+    """Write what is missing, in one transaction with its audit events; return whether anything was.
 
     It may be run again at any time: what stands stays as it is, people keep their passwords, and services get the
     secrets that their files hold now. Raises Conflict when a running Locator changes the directory meanwhile.
@@ -134,12 +144,14 @@ async def setup_directory(
     passwords = await _passwords(store, hashes, draft, setup)
     if not draft.changed and not passwords:
         return False
+    trail = SetupTrail(environment=environment, now=now, random_bytes=random_bytes)
     write = DirectoryWrite(
         change_id=random_bytes(16).hex(),
         change=Change(put=tuple(draft.directory.entry(entry_id) for entry_id in sorted(draft.changed))),
         next_entry_id=draft.next_id,
         now=now,
         passwords=tuple(passwords),
+        audit=tuple(_events(trail, Directory(stored.entries), draft, passwords, stored.version + 1)),
     )
     if not await store.write_directory(write, stored.version):
         raise Conflict("Somebody else changed the directory at the same time; run the set-up again.")
@@ -167,6 +179,19 @@ def _draw(draft: "_Draft", setup: DirectorySetup) -> None:
         if trader.currency is not None:
             place = places[f"{trader.group}/accounts"]
             draft.grant(account, draft.trading_account(trader.name, place, trader.currency), Right.VIEW | Right.TRADE)
+
+
+def _events(
+    trail: SetupTrail, known: Directory, draft: "_Draft", passwords: list[tuple[int, str]], version: int
+) -> Iterator[AuditEvent]:
+    """Yield an event for each entry that changes, and for each password of an account that was there."""
+    for entry in (draft.directory.entry(entry_id) for entry_id in sorted(draft.changed)):
+        yield trail.event(
+            "directory.set_up", entity_of(entry), version=version, before=known.get(entry.entry_id), after=entry
+        )
+    for account_id, _ in passwords:
+        if account_id not in draft.changed:
+            yield trail.event("password.set_up", f"account:{account_id}", version=version)
 
 
 async def _passwords(

@@ -1,7 +1,9 @@
 """The Service Locator's commands as typed calls, for administrators, tools and tests."""
 
+from collections.abc import Sequence
+
 from spire.locator import commands
-from spire.locator.values import AccountKind, AccountTimes, Entry, Right, TradingAccountTerms
+from spire.locator.values import AccountKind, AccountTimes, Entry, EntryRights, Right, TradingAccountTerms
 from spire.wire.client_session import ClientSession
 from spire.wire.identity import Provider
 
@@ -141,6 +143,64 @@ class LocatorClient:
             account_id=account_id,
             old_password=old_password,
             new_password=new_password,
+        )
+
+    async def make_group(self, name: str, *, on_behalf_of: int | None = None) -> tuple[int, int, int, int]:
+        """Make a trading group; return the ids of it, and of its managers, traders and accounts."""
+        answer = await self._session.call(
+            commands.MakeGroup, wait_seconds=WAIT_SECONDS, name=name, on_behalf_of=on_behalf_of
+        )
+        return answer["group_id"], answer["managers_id"], answer["traders_id"], answer["accounts_id"]
+
+    async def make_person(
+        self,
+        name: str,
+        password: str,
+        parents: Sequence[int],
+        *,
+        grants: Sequence[EntryRights] = (),
+        book: tuple[int, TradingAccountTerms] | None = None,
+        on_behalf_of: int | None = None,
+    ) -> tuple[int, int | None]:
+        """Make a person's account in directories, with rights on entries, and return its id.
+
+        `book` is a group's `accounts` and the terms of a trading account of the same name there, whose id is returned too.
+        """
+        accounts_id, terms = (None, None) if book is None else book
+        answer = await self._session.call(
+            commands.MakePerson,
+            wait_seconds=WAIT_SECONDS,
+            timeout_seconds=HASH_SECONDS,
+            name=name,
+            password=password,
+            parents=tuple(parents),
+            grants=tuple(grants),
+            accounts_id=accounts_id,
+            terms=terms,
+            on_behalf_of=on_behalf_of,
+        )
+        return answer["account_id"], answer["trading_account_id"]
+
+    async def move_account(
+        self,
+        account_id: int,
+        *,
+        add: Sequence[int] = (),
+        remove: Sequence[int] = (),
+        grants: Sequence[EntryRights] = (),
+        reason: str = "",
+        on_behalf_of: int | None = None,
+    ) -> None:
+        """Let an account enter and leave directories and hold rights on entries, all of it or nothing."""
+        await self._session.call(
+            commands.MoveAccount,
+            wait_seconds=WAIT_SECONDS,
+            account_id=account_id,
+            add=tuple(add),
+            remove=tuple(remove),
+            grants=tuple(grants),
+            reason=reason,
+            on_behalf_of=on_behalf_of,
         )
 
     async def rotate_signing_key(self) -> str:

@@ -2,7 +2,7 @@
 
 from twisted.protocols import amp
 
-from spire.locator.values import AccountKind, AccountTimes, Entry, TradingAccountTerms
+from spire.locator.values import AccountKind, AccountTimes, Entry, EntryRights, TradingAccountTerms
 from spire.wire.arguments import Boolean, Bytes, Integer, Text, Typed
 from spire.wire.commands import Command
 from spire.wire.identity import Provider
@@ -175,6 +175,58 @@ class Disable(Command):
     """
 
     arguments = [(b"entry_id", IDENTIFIER), (b"disabled", Boolean())]
+    response = []
+
+
+class MakeGroup(Command):
+    """Make a trading group with `managers`, `traders` and `accounts`, whole or not at all; needs ADMINISTRATE on `trading_groups`.
+
+    `on_behalf_of`, here and below, is the account for which a service acts, for the audit log; from others it is FORBIDDEN.
+    """
+
+    arguments = [(b"name", NAME), (b"on_behalf_of", Integer(minimum=1, optional=True))]
+    response = [
+        (b"group_id", IDENTIFIER),
+        (b"managers_id", IDENTIFIER),
+        (b"traders_id", IDENTIFIER),
+        (b"accounts_id", IDENTIFIER),
+    ]
+
+
+class MakePerson(Command):
+    """Make a person's account in directories, with rights on entries, whole or not at all.
+
+    With `accounts_id` (a group's `accounts`) and `terms` he gets a trading account of his name there, which he may VIEW and
+    TRADE. Needs ADMINISTRATE on everything named, and MOVE on the directories.
+    """
+
+    arguments = [
+        (b"name", NAME),
+        (b"password", PASSWORD),
+        (b"parents", Typed(tuple[int, ...])),
+        (b"grants", Typed(tuple[EntryRights, ...])),
+        (b"accounts_id", Integer(minimum=1, optional=True)),
+        (b"terms", Typed(TradingAccountTerms, optional=True)),
+        (b"on_behalf_of", Integer(minimum=1, optional=True)),
+    ]
+    response = [(b"account_id", IDENTIFIER), (b"trading_account_id", Integer(minimum=1, optional=True))]
+
+
+class MoveAccount(Command):
+    """Let an account enter the directories `add`, leave those of `remove`, and hold `grants`: all of it or nothing.
+
+    Needs what Associate, Detach and Grant need. Raises CONFLICT for the last administrator, a last directory, and one to leave
+    in which the account does not stand.
+    """
+
+    arguments = [
+        (b"account_id", IDENTIFIER),
+        (b"add", Typed(tuple[int, ...])),
+        (b"remove", Typed(tuple[int, ...])),
+        (b"grants", Typed(tuple[EntryRights, ...])),
+        (b"reason", Text(longest=1000)),
+        (b"on_behalf_of", Integer(minimum=1, optional=True)),
+    ]
     response = []
 
 

@@ -11,12 +11,16 @@ from spire.locator.interfaces import ILocatorStore
 from spire.locator.live import LiveLocator
 from spire.locator.values import Change, DirectoryWrite
 from spire.runtime.clock import Clock
+from spire.values.audit import AuditEvent
 from spire.wire.errors import Conflict, Unavailable
 
 ATTEMPTS = 5
 
 Plan = Callable[[Directory, int], Change]
 """What a command does to the directory, given the next free entry id; raises what forbids it."""
+
+Events = Callable[[Change, int], tuple[AuditEvent, ...]]
+"""The audit events of a change that makes a version of the directory, asked before it is made."""
 
 
 class DirectoryCommits:
@@ -37,6 +41,7 @@ class DirectoryCommits:
     async def commit(
         self,
         plan: Plan,
+        events: Events,
         *,
         password: tuple[int | None, str] | None = None,
         ended: int | None = None,
@@ -45,7 +50,7 @@ class DirectoryCommits:
     ) -> Change:
         """Carry out a plan and return its change.
 
-        `password` is an account id (None: the entry that the plan makes) with its new hash. The login sessions of the
+        `events` go into the audit log with it. `password` is an account id (None: the entry that the plan makes) with its new hash. The login sessions of the
         account `ended` end for `reason`, but for the session `kept`. Raises what the plan raises, and Unavailable.
         """
         await self._lock.acquire()
@@ -54,7 +59,7 @@ class DirectoryCommits:
                 change = plan(self._live.directory, self._live.next_entry_id)
                 if change.is_empty and password is None:
                     return change
-                write = self._write(change, password, ended, reason, kept)
+                write = self._write(change, events, password, ended, reason, kept)
                 with store_errors():
                     if await self._store.write_directory(write, self._live.version):
                         self._publish(write)
@@ -74,7 +79,13 @@ class DirectoryCommits:
             self._lock.release()
 
     def _write(
-        self, change: Change, password: tuple[int | None, str] | None, ended: int | None, reason: str, kept: str | None
+        self,
+        change: Change,
+        events: Events,
+        password: tuple[int | None, str] | None,
+        ended: int | None,
+        reason: str,
+        kept: str | None,
     ) -> DirectoryWrite:
         return DirectoryWrite(
             change_id=self._random_bytes(16).hex(),
@@ -82,6 +93,7 @@ class DirectoryCommits:
             next_entry_id=max([self._live.next_entry_id, *(entry.entry_id + 1 for entry in change.put)]),
             now=self._clock.now(),
             passwords=() if password is None else ((password[0] or change.put[0].entry_id, password[1]),),
+            audit=events(change, self._live.version + 1),
             ended_accounts=() if ended is None else (ended,),
             end_reason=reason,
             kept_session=kept,

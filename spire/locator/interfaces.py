@@ -13,7 +13,11 @@ from spire.locator.values import (
     StoredCredential,
     StoredDirectory,
 )
+from spire.values.audit import AuditEvent, AuditQuery
 from spire.values.time import Timestamp
+
+Page = tuple[tuple[AuditEvent, ...], int | None]
+"""Audit events, and the `before` of the next page."""
 
 
 class ILocatorStore(Interface):
@@ -29,10 +33,16 @@ class ILocatorStore(Interface):
         """Return the version of the directory, to see whether another Locator changed it."""
 
     async def write_directory(write: DirectoryWrite, expected_version: int) -> bool:
-        """Commit a change if the directory still has the expected version; return whether it is committed.
+        """Commit a change with its audit events if the directory still has the expected version; return whether it is.
 
         Told again after a lost answer, it returns True without a second change.
         """
+
+    async def record(event: AuditEvent) -> None:
+        """Write the audit event of a refused attempt; told again, it writes nothing more."""
+
+    async def audit(query: AuditQuery) -> Page:
+        """Return a page of the audit log, newest first."""
 
     async def login_state(name: str, subjects: Iterable[str]) -> LoginState:
         """Return the credential of an account name (whatever its case), and the failure counts of the subjects."""

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from attrs import evolve
 from zope.interface import implementer
 
-from spire.locator.interfaces import ILocatorStore
+from spire.database.audit import MemoryAuditLog
+from spire.locator.interfaces import ILocatorStore, Page
 from spire.locator.values import (
     AccountTimes,
     DirectoryWrite,
@@ -18,6 +19,7 @@ from spire.locator.values import (
     StoredCredential,
     StoredDirectory,
 )
+from spire.values.audit import AuditEvent, AuditQuery
 from spire.values.time import Timestamp
 
 
@@ -35,6 +37,7 @@ class MemoryLocatorStore:
         self._failures: dict[str, FailureCount] = {}
         self._sessions: dict[str, LoginSession] = {}
         self._keys: dict[str, SigningKey] = {}
+        self._log = MemoryAuditLog()
 
     async def load_directory(self) -> StoredDirectory:
         """Return the whole directory."""
@@ -63,7 +66,17 @@ class MemoryLocatorStore:
             concerned = {session.account_id, session.delegate_id} & set(write.ended_accounts)
             if concerned and session.ended is None and session.login_session != write.kept_session:
                 self._sessions[session.login_session] = evolve(session, ended=write.now, end_reason=write.end_reason)
+        self._log.write(write.audit)
         return True
+
+    async def record(self, event: AuditEvent) -> None:
+        """Write an audit event."""
+        if all(known.event_id != event.event_id for known in self._log.events):
+            self._log.write((event,))
+
+    async def audit(self, query: AuditQuery) -> Page:
+        """Return a page of the audit log."""
+        return self._log.read(query)
 
     def _put(self, entry: Entry, now: Timestamp) -> None:
         self._entries[entry.entry_id] = entry

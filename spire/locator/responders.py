@@ -8,10 +8,12 @@ from zope.interface import implementer
 
 from spire.locator import commands
 from spire.locator.directory import ADMINISTRATOR, SERVICE
+from spire.locator.people import Move, NewPerson
 from spire.locator.server import LocatorService
-from spire.locator.values import AccountKind, TradingAccountTerms
+from spire.locator.values import AccountKind, EntryRights, TradingAccountTerms
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
+from spire.service.audit import AuditResponders
 from spire.wire.guard import Responders
 from spire.wire.interfaces import IAvatars
 from spire.wire.server_session import Session
@@ -58,7 +60,7 @@ class AccountResponders(AnonymousResponders):
     @commands.ChangePassword.responder
     async def change_password(self, account_id: int, old_password: str | None, new_password: str) -> Answer:
         """Change a password."""
-        await self.service.change_password(self.session, account_id, old_password, new_password)
+        await self.service.editor.change_password(self.session, account_id, old_password, new_password)
         return {}
 
     @commands.Locate.responder
@@ -101,60 +103,105 @@ class DirectoryResponders(CommandLocator):
     @commands.MakeAccount.responder
     async def make_account(self, name: str, parent_id: int, kind: AccountKind, password: str) -> Answer:
         """Make an account."""
-        return {"entry_id": await self.service.make_account(self.session, name, parent_id, kind, password)}
+        return {"entry_id": await self.service.editor.make_account(self.session, name, parent_id, kind, password)}
 
     @commands.MakeTradingAccount.responder
     async def make_trading_account(
         self, name: str, parent_id: int, terms: TradingAccountTerms, trader_id: int | None
     ) -> Answer:
         """Make a trading account."""
-        return {"entry_id": await self.service.make_trading_account(self.session, name, parent_id, terms, trader_id)}
+        return {
+            "entry_id": await self.service.editor.make_trading_account(self.session, name, parent_id, terms, trader_id)
+        }
 
     @commands.MakeDirectory.responder
     async def make_directory(self, name: str, parent_id: int) -> Answer:
         """Make a directory."""
-        return {"entry_id": await self.service.make_directory(self.session, name, parent_id)}
+        return {"entry_id": await self.service.editor.make_directory(self.session, name, parent_id)}
 
     @commands.Associate.responder
     async def associate(self, entry_id: int, parent_id: int) -> Answer:
         """Associate an entry."""
-        await self.service.associate(self.session, entry_id, parent_id)
+        await self.service.editor.associate(self.session, entry_id, parent_id)
         return {}
 
     @commands.Detach.responder
     async def detach(self, entry_id: int, parent_id: int) -> Answer:
         """Detach an entry."""
-        await self.service.detach(self.session, entry_id, parent_id)
+        await self.service.editor.detach(self.session, entry_id, parent_id)
         return {}
 
     @commands.Rename.responder
     async def rename(self, entry_id: int, name: str) -> Answer:
         """Rename an entry."""
-        await self.service.rename(self.session, entry_id, name)
+        await self.service.editor.rename(self.session, entry_id, name)
         return {}
 
     @commands.Remove.responder
     async def remove(self, entry_id: int) -> Answer:
         """Remove an entry."""
-        await self.service.remove(self.session, entry_id)
+        await self.service.editor.remove(self.session, entry_id)
         return {}
 
     @commands.Grant.responder
     async def grant(self, account_id: int, entry_id: int, rights: int) -> Answer:
         """Grant rights."""
-        await self.service.grant(self.session, account_id, entry_id, rights)
+        await self.service.editor.grant(self.session, account_id, entry_id, rights)
         return {}
 
     @commands.SetTerms.responder
     async def set_terms(self, entry_id: int, terms: TradingAccountTerms) -> Answer:
         """Write a trading account's fields."""
-        await self.service.set_terms(self.session, entry_id, terms)
+        await self.service.editor.set_terms(self.session, entry_id, terms)
         return {}
 
     @commands.Disable.responder
     async def disable(self, entry_id: int, disabled: bool) -> Answer:
         """Disable or enable an account."""
-        await self.service.disable(self.session, entry_id, disabled)
+        await self.service.editor.disable(self.session, entry_id, disabled)
+        return {}
+
+    @commands.SetCapabilities.responder
+    async def set_capabilities(self, account_id: int, capabilities: tuple[str, ...]) -> Answer:
+        """Set capabilities."""
+        await self.service.editor.set_capabilities(self.session, account_id, capabilities)
+        return {}
+
+    @commands.MakeGroup.responder
+    async def make_group(self, name: str, on_behalf_of: int | None) -> Answer:
+        """Make a trading group."""
+        ids = await self.service.editor.make_group(self.session, name, on_behalf_of)
+        return dict(zip(("group_id", "managers_id", "traders_id", "accounts_id"), ids, strict=True))
+
+    @commands.MakePerson.responder
+    async def make_person(
+        self,
+        name: str,
+        password: str,
+        parents: tuple[int, ...],
+        grants: tuple[EntryRights, ...],
+        accounts_id: int | None,
+        terms: TradingAccountTerms | None,
+        on_behalf_of: int | None,
+    ) -> Answer:
+        """Make a person."""
+        person = NewPerson(name=name, parents=parents, grants=grants, accounts_id=accounts_id, terms=terms)
+        account_id, book_id = await self.service.editor.make_person(self.session, person, password, on_behalf_of)
+        return {"account_id": account_id, "trading_account_id": book_id}
+
+    @commands.MoveAccount.responder
+    async def move_account(
+        self,
+        account_id: int,
+        add: tuple[int, ...],
+        remove: tuple[int, ...],
+        grants: tuple[EntryRights, ...],
+        reason: str,
+        on_behalf_of: int | None,
+    ) -> Answer:
+        """Move an account."""
+        move = Move(account_id=account_id, add=add, remove=remove, grants=grants)
+        await self.service.editor.move_account(self.session, move, reason, on_behalf_of)
         return {}
 
 
@@ -165,12 +212,6 @@ class AdministratorResponders(CommandLocator):
         super().__init__()
         self.session = session
         self.service = service
-
-    @commands.SetCapabilities.responder
-    async def set_capabilities(self, account_id: int, capabilities: tuple[str, ...]) -> Answer:
-        """Set capabilities."""
-        await self.service.set_capabilities(self.session, account_id, capabilities)
-        return {}
 
     @commands.RotateSigningKey.responder
     async def rotate_signing_key(self) -> Answer:
@@ -221,6 +262,7 @@ class LocatorAvatars:
         tables: list[IResponderLocator] = [
             AccountResponders(session, service),
             DirectoryResponders(session, service),
+            AuditResponders(session, service.read_audit, service.live.directory.roles),
             StreamResponders(session, service.live, clock=self._clock, tasks=self._tasks),
         ]
         if ADMINISTRATOR in roles:

@@ -1,4 +1,4 @@
-"""The Service Locator's application service: directory, registration and login, by session."""
+"""The Service Locator's application service: registration and login, by session; `editor` changes the directory."""
 
 import random
 from collections.abc import Callable
@@ -10,28 +10,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.logger import Logger
 
 from spire.database.errors import StoreDown
-from spire.locator import changes
 from spire.locator.bootstrap import LOGIN_FOR
 from spire.locator.commits import DirectoryCommits, store_errors
 from spire.locator.directory import ADMINISTRATOR
-from spire.locator.interfaces import ILocatorStore
+from spire.locator.editor import DirectoryEditor
+from spire.locator.interfaces import ILocatorStore, Page
 from spire.locator.keys import RETIREMENT_SECONDS, TICKET_SECONDS, KeyRing, load_or_make, signing_key, write_key
 from spire.locator.live import LiveLocator
 from spire.locator.logins import Claimant, Issued, Logins
 from spire.locator.passwords import PasswordHashes, PasswordPolicy
 from spire.locator.queries import Queries
 from spire.locator.registry import in_order_of_load
-from spire.locator.sessions import DISABLED, EXPIRED, PASSWORD_CHANGED, REVOCATION_SECONDS
-from spire.locator.values import (
-    AccountKind,
-    Change,
-    Kind,
-    Right,
-    TradingAccountTerms,
-)
+from spire.locator.sessions import EXPIRED, REVOCATION_SECONDS
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
+from spire.service.audit import AuditTrail
+from spire.values.audit import AuditQuery
 from spire.values.environment import Environment
 from spire.values.time import NANOSECONDS, Timestamp
 from spire.wire.errors import Forbidden, Invalid
@@ -97,7 +92,7 @@ class LocatorService:
         self._keys = KeyRing(environment=parts.environment, ticket_seconds=parts.ticket_seconds)
         self.live = LiveLocator(parts.publisher, instance_id=parts.instance_id)
         self.queries = Queries(self.live, parts.store)
-        self._commits = DirectoryCommits(
+        self._commits = commits = DirectoryCommits(
             live=self.live, store=parts.store, clock=parts.clock, random_bytes=parts.random_bytes
         )
         self.logins = Logins(
@@ -110,6 +105,13 @@ class LocatorService:
             tasks=parts.tasks,
             metrics=parts.metrics,
             random_bytes=parts.random_bytes,
+        )
+        self.editor = DirectoryEditor(
+            live=self.live,
+            store=parts.store,
+            commits=commits,
+            logins=self.logins,
+            trail=AuditTrail(environment=parts.environment, clock=parts.clock, random_bytes=parts.random_bytes),
         )
 
     # Life
@@ -200,112 +202,6 @@ class LocatorService:
         )
         return await self.logins.login(claimant)
 
-    async def change_password(
-        self, session: Session, account_id: int, old_password: str | None, new_password: str
-    ) -> None:
-        """Set a password and end the account's other login sessions."""
-        identity = session.identity
-        account = self.live.directory.entry(account_id)
-        if self.logins.needs_old_password(identity.account_id, account_id):
-            if old_password is None:
-                raise Invalid("Your old password is needed too.", argument="old_password")
-            await self.logins.check_own_password(account_id, old_password, host_of(session.peer))
-        new_hash = await self.logins.new_hash(account.name, new_password)
-        kept = identity.login_session if identity.account_id == account_id else None
-        await self._commits.commit(
-            lambda *_: self._password_change(identity.account_id, account_id),
-            password=(account_id, new_hash),
-            ended=account_id,
-            reason=PASSWORD_CHANGED,
-            kept=kept,
-        )
-
-    def _password_change(self, actor: int, account_id: int) -> Change:
-        self.logins.needs_old_password(actor, account_id)
-        return Change()
-
-    # Directory
-
-    async def make_account(self, session: Session, name: str, parent_id: int, kind: AccountKind, password: str) -> int:
-        """Make an account."""
-        actor = session.identity.account_id
-        changes.make_account(self.live.directory, actor, self.live.next_entry_id, name, parent_id, kind)
-        new_hash = await self.logins.new_hash(name, password)
-        change = await self._commits.commit(
-            lambda directory, entry_id: changes.make_account(directory, actor, entry_id, name, parent_id, kind),
-            password=(None, new_hash),
-        )
-        return change.put[0].entry_id
-
-    async def make_trading_account(
-        self, session: Session, name: str, parent_id: int, terms: TradingAccountTerms, trader_id: int | None
-    ) -> int:
-        """Make a trading account."""
-        actor = session.identity.account_id
-        change = await self._commits.commit(
-            lambda directory, entry_id: changes.make_trading_account(
-                directory, actor, entry_id, name, parent_id, terms, trader_id
-            )
-        )
-        return change.put[0].entry_id
-
-    async def make_directory(self, session: Session, name: str, parent_id: int) -> int:
-        """Make a directory."""
-        actor = session.identity.account_id
-        change = await self._commits.commit(
-            lambda directory, entry_id: changes.make_directory(directory, actor, entry_id, name, parent_id)
-        )
-        return change.put[0].entry_id
-
-    async def associate(self, session: Session, entry_id: int, parent_id: int) -> None:
-        """Let an entry stand in one more directory."""
-        actor = session.identity.account_id
-        await self._commits.commit(lambda directory, _: changes.associate(directory, actor, entry_id, parent_id))
-
-    async def detach(self, session: Session, entry_id: int, parent_id: int) -> None:
-        """Take an entry out of a directory."""
-        actor = session.identity.account_id
-        await self._commits.commit(lambda directory, _: changes.detach(directory, actor, entry_id, parent_id))
-
-    async def rename(self, session: Session, entry_id: int, name: str) -> None:
-        """Give an entry another name."""
-        actor = session.identity.account_id
-        await self._commits.commit(lambda directory, _: changes.rename(directory, actor, entry_id, name))
-
-    async def remove(self, session: Session, entry_id: int) -> None:
-        """Remove an empty directory."""
-        actor = session.identity.account_id
-        await self._commits.commit(lambda directory, _: changes.remove(directory, actor, entry_id))
-
-    async def grant(self, session: Session, account_id: int, entry_id: int, rights: int) -> None:
-        """Set the rights of an account on an entry."""
-        actor = session.identity.account_id
-        await self._commits.commit(
-            lambda directory, _: changes.grant(directory, actor, account_id, entry_id, Right(rights))
-        )
-
-    async def set_capabilities(self, session: Session, account_id: int, capabilities: tuple[str, ...]) -> None:
-        """Set the capabilities of an account."""
-        actor = session.identity.account_id
-        await self._commits.commit(
-            lambda directory, _: changes.set_capabilities(directory, actor, account_id, capabilities)
-        )
-
-    async def set_terms(self, session: Session, entry_id: int, terms: TradingAccountTerms) -> None:
-        """Write the fields of a trading account."""
-        actor = session.identity.account_id
-        await self._commits.commit(lambda directory, _: changes.set_terms(directory, actor, entry_id, terms))
-
-    async def disable(self, session: Session, entry_id: int, disabled: bool) -> None:
-        """Disable or enable an account or trading account."""
-        actor = session.identity.account_id
-        entry = self.live.directory.entry(entry_id)
-        await self._commits.commit(
-            lambda directory, _: changes.set_disabled(directory, actor, entry_id, disabled),
-            ended=entry_id if disabled and entry.kind is Kind.ACCOUNT else None,
-            reason=DISABLED,
-        )
-
     # Registry
 
     def register(
@@ -341,6 +237,12 @@ class LocatorService:
     def locate(self, service: str) -> tuple[Provider, ...]:
         """Return the providers of a service."""
         return tuple(in_order_of_load(self.live.registry.providers(service), self._random_order))
+
+    # Audit
+
+    async def read_audit(self, query: AuditQuery) -> Page:
+        """Return a page of the audit log. Raises StoreDown."""
+        return await self._store.audit(query)
 
     # Signing keys
 

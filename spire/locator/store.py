@@ -5,10 +5,11 @@ from typing import Any, TypeVar
 
 from zope.interface import implementer
 
+from spire.database import audit
 from spire.database.database import Database
 from spire.database.errors import CommitUnknown
 from spire.database.transaction import Transaction
-from spire.locator.interfaces import ILocatorStore
+from spire.locator.interfaces import ILocatorStore, Page
 from spire.locator.values import (
     AccountKind,
     AccountTimes,
@@ -25,12 +26,14 @@ from spire.locator.values import (
     TradingAccountTerms,
     TradingAccountType,
 )
+from spire.values.audit import AuditEvent, AuditQuery
 from spire.values.orders import Capacity
 from spire.values.time import Timestamp
 
 R = TypeVar("R")
 
 COMMIT_ATTEMPTS = 3
+AUDIT_TABLE = "locator_audit_events"
 
 READ_VERSION = "SELECT version, next_entry_id, change_id FROM locator_directory WHERE id = 1"
 BEGIN_DIRECTORY = """
@@ -110,6 +113,8 @@ END_SESSION = """
 TOUCH_SESSION = "UPDATE locator_login_sessions SET last_used = GREATEST(last_used, %s) WHERE login_session = %s"
 FORGET_SESSIONS = "DELETE FROM locator_login_sessions WHERE ended < %s"
 
+FIND_EVENT = "SELECT 1 FROM locator_audit_events WHERE event_id = %s"
+
 READ_KEYS = "SELECT key_id, public_key, created, retires FROM locator_signing_keys ORDER BY created, key_id"
 PUT_KEY = """
     INSERT INTO locator_signing_keys (key_id, public_key, created, retires) VALUES (%s, %s, %s, %s)
@@ -147,6 +152,14 @@ class LocatorStore:
     async def write_directory(self, write: DirectoryWrite, expected_version: int) -> bool:
         """Commit a change if the directory still has the expected version."""
         return await self._run("locator.write_directory", _write_directory, write, expected_version)
+
+    async def record(self, event: AuditEvent) -> None:
+        """Write an audit event."""
+        await self._run("locator.record", _record, event)
+
+    async def audit(self, query: AuditQuery) -> Page:
+        """Return a page of the audit log."""
+        return await self._run("locator.audit", audit.read, AUDIT_TABLE, query)
 
     async def login_state(self, name: str, subjects: Iterable[str]) -> LoginState:
         """Return what a login needs to know."""
@@ -288,7 +301,13 @@ def _write_directory(txn: Transaction, write: DirectoryWrite, expected_version: 
     for account_id in write.ended_accounts:
         parameters = (write.now, write.end_reason, account_id, account_id, write.kept_session or "")
         txn.execute(END_ACCOUNT_SESSIONS, parameters)
+    audit.write(txn, AUDIT_TABLE, write.audit)
     return True
+
+
+def _record(txn: Transaction, event: AuditEvent) -> None:
+    if txn.fetch_one(FIND_EVENT, (event.event_id,)) is None:
+        audit.write(txn, AUDIT_TABLE, (event,))
 
 
 def _put_entry(txn: Transaction, entry: Entry, now: Timestamp) -> None:

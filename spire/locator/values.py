@@ -5,6 +5,7 @@ from enum import IntEnum, IntFlag
 
 from attrs import field, frozen
 
+from spire.values.audit import AuditEvent
 from spire.values.orders import Capacity
 from spire.values.time import Timestamp
 
@@ -70,6 +71,14 @@ class Grant:
 
 
 @frozen(kw_only=True)
+class EntryRights:
+    """The rights that an account is to hold on an entry, as the number of a `Right`; 0 takes them away."""
+
+    entry_id: int
+    rights: int
+
+
+@frozen(kw_only=True)
 class TradingAccountTerms:
     """The fields of a trading account (docs/service-locator.md); the LEI is the client identifier."""
 
@@ -101,6 +110,11 @@ class Entry:
     terms: TradingAccountTerms | None = None
 
 
+def entity_of(entry: Entry) -> str:
+    """Return how audit logs name an entry."""
+    return f"{entry.kind.name.lower()}:{entry.entry_id}"
+
+
 @frozen(kw_only=True)
 class Change:
     """What a command does to the directory: entries written (whole) and entry ids removed."""
@@ -127,7 +141,7 @@ class StoredDirectory:
 class DirectoryWrite:
     """One transaction of the store: a change of the directory, and what happens to accounts with it.
 
-    `change_id` tells a commit whose answer was lost from another Locator's. The open sessions of `ended_accounts` (as
+    `change_id` tells a commit whose answer was lost from another Locator's. `audit` goes into the audit log. The open sessions of `ended_accounts` (as
     holder or as delegate) end, but for `kept_session`.
     """
 
@@ -136,6 +150,7 @@ class DirectoryWrite:
     next_entry_id: int
     now: Timestamp
     passwords: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+    audit: tuple[AuditEvent, ...] = ()
     ended_accounts: tuple[int, ...] = ()
     end_reason: str = ""
     kept_session: str | None = None

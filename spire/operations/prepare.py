@@ -87,7 +87,14 @@ async def prepare(layout: Layout, address: str, clock: Clock) -> None:
         hashes = PasswordHashes(deferToThread, cost=HashCost())
         setup = directory_setup(layout, settings)
         directory = LocatorStore(database)
-        await setup_directory(directory, hashes, setup, now=clock.now(), random_bytes=os.urandom)
+        await setup_directory(
+            directory,
+            hashes,
+            setup,
+            environment=settings.environment,
+            now=clock.now(),
+            random_bytes=os.urandom,
+        )
         await setup_administration(
             AdministrationStore(database),
             administration_setup(Directory((await directory.load_directory()).entries), settings),

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from attrs import evolve
+from attrs import evolve, frozen
 from twisted.logger import Logger
 from twisted.protocols.amp import CommandLocator
 
@@ -15,6 +15,7 @@ from spire.values.audit import DONE, AuditEvent, AuditQuery
 from spire.values.conversion import to_plain
 from spire.values.environment import Environment
 from spire.values.orders import Channel
+from spire.values.time import Timestamp
 from spire.wire.arguments import Integer, Typed, encode
 from spire.wire.client_session import ClientSession
 from spire.wire.commands import Command
@@ -23,6 +24,9 @@ from spire.wire.server_session import Session
 
 AUDIT_READERS: Final = frozenset({"auditor", "administrator"})
 """Roles that read audit logs."""
+
+SETUP: Final = "setup"
+"""The actor of what set-up writes, which is no account, and its reason."""
 
 PAGE_BYTES: Final = 50_000
 LONGEST_VALUE: Final = 16_000
@@ -152,6 +156,36 @@ class AuditTrail:
             raise
 
 
+@frozen(kw_only=True)
+class SetupTrail:
+    """Makes the audit events of what set-up writes at a time."""
+
+    environment: Environment
+    now: Timestamp
+    random_bytes: Callable[[int], bytes]
+
+    def event(
+        self, action: str, entity: str, *, version: int | None = None, before: object = None, after: object = None
+    ) -> AuditEvent:
+        """Return the event of a row that set-up writes."""
+        return AuditEvent(
+            event_id=self.random_bytes(16).hex(),
+            time=self.now,
+            environment=self.environment,
+            actor=None,
+            actor_name=SETUP,
+            session="",
+            channel=Channel.OPERATOR,
+            source=SETUP,
+            action=action,
+            entity=entity,
+            entity_version=version,
+            before=as_json(before),
+            after=as_json(after),
+            reason=SETUP,
+        )
+
+
 def as_json(value: object) -> str | None:
     """Return a value of ours as JSON text, cut where it is very long; None stays None."""
     if value is None:
@@ -182,11 +216,11 @@ class AuditResponders(CommandLocator):
             raise Forbidden("Only an auditor or an administrator reads the audit log.", role="auditor")
         try:
             events, after = await self._read(query)
+            while len(events) > 1 and len(encode(events)) > PAGE_BYTES:
+                query = evolve(query, limit=len(events) // 2)
+                events, after = await self._read(query)
         except StoreDown as error:
             raise Unavailable("The audit log cannot be read now: the database is away.") from error
-        while len(events) > 1 and len(encode(events)) > PAGE_BYTES:
-            query = evolve(query, limit=len(events) // 2)
-            events, after = await self._read(query)
         return {"events": events} if after is None else {"events": events, "next_before": after}
 
 

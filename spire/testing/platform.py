@@ -124,7 +124,12 @@ class Platform:
         hashes = PasswordHashes(run_in_place, cost=CHEAP)
         setup = directory_setup(self.instance.layout, self.instance.settings)
         await setup_directory(
-            self._directory_store, hashes, setup, now=self.clock.now(), random_bytes=self._random.randbytes
+            self._directory_store,
+            hashes,
+            setup,
+            environment=self.instance.settings.environment,
+            now=self.clock.now(),
+            random_bytes=self._random.randbytes,
         )
 
     async def _set_up_administration(self) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.administration.bootstrap import SETUP
 from spire.administration.client import AdministrationClient
 from spire.administration.values import GrantTerms, LimitTerms
 from spire.client.deployment import Deployment, LocatorAddresses
@@ -14,7 +13,7 @@ from spire.client.platform import Spire
 from spire.database.errors import StoreDown
 from spire.locator.credentials import Password
 from spire.locator.values import AccountKind, Entry, TradingAccountTerms, TradingAccountType
-from spire.service.audit import audit_events
+from spire.service.audit import SETUP, audit_events
 from spire.service.secrets import read_text
 from spire.testing.platform import Platform
 from spire.values.amounts import Money, whole

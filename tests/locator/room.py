@@ -88,7 +88,16 @@ class LocatorTestCase(SynchronousTestCase):
         self.directory = Path(tempfile.mkdtemp(prefix="spire-locator-"))
         self.addCleanup(self.remove_files)
         hashes = PasswordHashes(in_place, cost=CHEAP)
-        self.wait(setup_directory(self.store, hashes, SETUP, now=self.clock.now(), random_bytes=self.random_bytes))
+        self.wait(
+            setup_directory(
+                self.store,
+                hashes,
+                SETUP,
+                environment=Environment.DEMO,
+                now=self.clock.now(),
+                random_bytes=self.random_bytes,
+            )
+        )
         self.room = self.start_locator()
         self.links: list[Link] = []
 

@@ -16,6 +16,9 @@ from spire.locator.values import (
     SigningKey,
     StoredDirectory,
 )
+from spire.values.audit import AuditEvent, AuditQuery
+from spire.values.environment import Environment
+from spire.values.orders import Channel
 from spire.values.time import Timestamp
 from tests.locator.places import ADA, BOOK, NEW, ROOT, TERMS, TESS, TRADERS, UID, account, demo, held, place
 
@@ -34,6 +37,24 @@ KEY = SigningKey(key_id="k1", public_key=bytes(range(32)), created=Timestamp(5))
 def write(change: Change, change_id: str = "c1", **more: Any) -> DirectoryWrite:
     """Return a write with plain settings."""
     return DirectoryWrite(change_id=change_id, change=change, **{"next_entry_id": 101, "now": Timestamp(7), **more})
+
+
+def event(key: str, **more: Any) -> AuditEvent:
+    """Return an audit event with an id of its own."""
+    given = {
+        "event_id": key * 32,
+        "time": Timestamp(7),
+        "environment": Environment.DEMO,
+        "actor": ADA,
+        "actor_name": "ada",
+        "session": "s1",
+        "channel": Channel.AMP,
+        "source": "10.0.0.7:1",
+        "action": "directory.make",
+        "entity": f"directory:{NEW}",
+        **more,
+    }
+    return AuditEvent(**given)
 
 
 class LocatorStoreContract:
@@ -227,3 +248,40 @@ class LocatorStoreContract:
             await self.store.retire_signing_key("k1", Timestamp(time))
         expected = [evolve(KEY, retires=Timestamp(70)), younger]
         self.assertEqual(await self.store.signing_keys(), expected)
+
+    async def test_a_write_carries_its_audit_events(self) -> None:
+        """In its transaction: a stale write leaves none, one told again leaves them once."""
+        change = Change(put=(place(NEW, "desk", ROOT),))
+        await self.fill()
+        self.assertFalse(await self.store.write_directory(write(change, audit=(event("a"),)), 7))
+        for _ in range(2):
+            self.assertTrue(await self.store.write_directory(write(change, "c2", audit=(event("b"), event("c"))), 1))
+        events, after = await self.store.audit(AuditQuery())
+        self.assertEqual((events, after), ((event("c"), event("b")), None))
+
+    async def test_a_refused_attempt_is_recorded_once(self) -> None:
+        """Told again, it is the same event."""
+        refused = event("d", outcome="FORBIDDEN", text="no", actor=None, before='{"ü": 1}', approval_id="x")
+        for _ in range(2):
+            await self.store.record(refused)
+        self.assertEqual((await self.store.audit(AuditQuery()))[0], (refused,))
+
+    async def test_the_audit_log_is_read_in_pages_and_by_what_is_asked(self) -> None:
+        """Newest first; by actor, entity, action and time."""
+        made = [event(str(n), actor=n % 2, entity=f"account:{n}", time=Timestamp(n)) for n in range(6)]
+        for each in made:
+            await self.store.record(each)
+        first, after = await self.store.audit(AuditQuery(limit=4))
+        second, end = await self.store.audit(AuditQuery(limit=4, before=after))
+        self.assertEqual((*first, *second), tuple(reversed(made)))
+        self.assertIsNone(end)
+        found = [
+            (await self.store.audit(query))[0]
+            for query in (
+                AuditQuery(actor=1),
+                AuditQuery(entity="account:2"),
+                AuditQuery(action="else"),
+                AuditQuery(since=Timestamp(2), until=Timestamp(3)),
+            )
+        ]
+        self.assertEqual(found, [(made[5], made[3], made[1]), (made[2],), (), (made[3], made[2])])

@@ -12,6 +12,7 @@ from spire.locator.directory import Directory
 from spire.locator.memory import MemoryLocatorStore
 from spire.locator.passwords import PasswordHashes
 from spire.locator.values import ROOT_ID, Right
+from spire.values.environment import Environment
 from spire.values.time import Timestamp
 from spire.wire.errors import Conflict, Invalid
 from tests.locator.test_passwords import CHEAP, in_place
@@ -43,7 +44,12 @@ class SetupTests(SynchronousTestCase):
         counter = iter(range(1, 100))
         self.changed = self.result(
             setup_directory(
-                self.store, self.hashes, setup, now=Timestamp(1), random_bytes=lambda n: bytes([next(counter)]) * n
+                self.store,
+                self.hashes,
+                setup,
+                environment=Environment.DEMO,
+                now=Timestamp(1),
+                random_bytes=lambda n: bytes([next(counter)]) * n,
             )
         )
         return Directory(self.result(self.store.load_directory()).entries)
@@ -140,12 +146,16 @@ class SetupTests(SynchronousTestCase):
     def test_an_unknown_service_is_refused(self) -> None:
         """Nothing is written for a name that the platform does not know."""
         setup = evolve(SETUP, service_secrets={"oracle": "secret"})
-        work = setup_directory(self.store, self.hashes, setup, now=Timestamp(1), random_bytes=bytes)
+        work = setup_directory(
+            self.store, self.hashes, setup, environment=Environment.DEMO, now=Timestamp(1), random_bytes=bytes
+        )
         self.failureResultOf(Deferred.fromCoroutine(work), Invalid)
         self.assertEqual(self.result(self.store.load_directory()).entries, ())
 
     def test_a_service_cannot_take_a_persons_name(self) -> None:
         """Kinds are not mixed up."""
         setup = evolve(SETUP, administrator="uid_service")
-        work = setup_directory(self.store, self.hashes, setup, now=Timestamp(1), random_bytes=bytes)
+        work = setup_directory(
+            self.store, self.hashes, setup, environment=Environment.DEMO, now=Timestamp(1), random_bytes=bytes
+        )
         self.failureResultOf(Deferred.fromCoroutine(work), Conflict)

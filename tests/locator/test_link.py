@@ -408,6 +408,7 @@ class KeyTests(LinkTestCase):
         self.wait(session.when_ready(10.0))
         (served,) = factory.sessions
         former = self.wait(self.store.signing_keys())[0]
+        self.pump(1.0)
         self.assertNotEqual(self.wait(self.link(ADMINISTRATOR).calls.rotate_signing_key()), former.key_id)
         self.pump(1_800.0)
         self.assertEqual((list(factory.sessions), session.is_ready), ([served], True))
@@ -415,6 +416,7 @@ class KeyTests(LinkTestCase):
 
     def test_a_restarted_locator_signs_with_the_new_key(self) -> None:
         """It is in the file."""
+        self.pump(1.0)
         new = self.wait(self.link(ADMINISTRATOR).calls.rotate_signing_key())
         self.kill_locator()
         self.start_locator()
