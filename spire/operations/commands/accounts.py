@@ -14,6 +14,8 @@ GROUP_PLACES: Final = ("accounts", "traders", "managers")
 ROLE_PLACES: Final = ("administrators", "risk_officers", "auditors", "operators", "services")
 ORDERS: Final = "order_execution_service"
 MOST_NAMED: Final = 10
+SETUP: Final = "setup"
+"""Who made what stands there from the first set-up on; it has the number 0."""
 
 account_argument = click.argument("account", metavar="ACCOUNT")
 reason_option = click.option("--reason", required=True, help="Why; it is kept with the change.")
@@ -100,7 +102,7 @@ class Names:
 
     def __init__(self, spire: Spire, known: Mapping[int, str] | None = None) -> None:
         self._directory = spire.directory
-        self.known: dict[int, str] = dict(known or {})
+        self.known: dict[int, str] = {0: SETUP} | dict(known or {})
 
     async def of(self, entry_id: int) -> str:
         """Return the name of an entry."""
