@@ -8,9 +8,11 @@ from twisted.protocols.amp import CommandLocator, IResponderLocator
 from zope.interface import implementer
 
 from spire.administration import commands
+from spire.administration.groups import Groups
 from spire.administration.interfaces import Page
 from spire.administration.server import AdministrationService
 from spire.administration.values import GrantTerms, LimitTerms, Profile, Usage
+from spire.locator.values import TradingAccountTerms
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
 from spire.service.audit import AuditResponders
@@ -115,11 +117,48 @@ class AdministrationResponders(CommandLocator):
         return {"day": await self._service.open_business_day(self._session, business_date)}
 
 
+class GroupResponders(CommandLocator):
+    """Groups, people and their roles: administrators, but for the list."""
+
+    def __init__(self, session: Session, groups: Groups) -> None:
+        super().__init__()
+        self._session = session
+        self._groups = groups
+
+    @commands.CreateGroup.responder
+    async def create_group(self, name: str) -> Answer:
+        """Make a trading group."""
+        return {"group": await self._groups.create_group(self._session, name)}
+
+    @commands.ListGroups.responder
+    def list_groups(self, after: int) -> Answer:
+        """Answer a page of groups."""
+        groups, next_after = self._groups.list_groups(self._session, after)
+        return {"groups": groups, "next_after": next_after}
+
+    @commands.CreateTrader.responder
+    async def create_trader(self, group_id: int, name: str, password: str, terms: TradingAccountTerms) -> Answer:
+        """Make a trader."""
+        return {"trader": await self._groups.create_trader(self._session, group_id, name, password, terms)}
+
+    @commands.CreateAccount.responder
+    async def create_account(self, name: str, password: str, role: str) -> Answer:
+        """Make a person's account."""
+        return {"account_id": await self._groups.create_account(self._session, name, password, role)}
+
+    @commands.ChangeRoles.responder
+    async def change_roles(self, account_id: int, add: tuple[str, ...], remove: tuple[str, ...], reason: str) -> Answer:
+        """Change roles."""
+        await self._groups.change_roles(self._session, account_id, add, remove, reason)
+        return {}
+
+
 @frozen(kw_only=True)
 class Served:
     """What every session is served."""
 
     service: AdministrationService
+    groups: Groups
     topics: ITopics
     read_audit: Callable[[AuditQuery], Awaitable[Page]]
     roles_now: Callable[[int], frozenset[str]]
@@ -143,6 +182,7 @@ class AdministrationAvatars:
         served = self._served
         return Responders(
             AdministrationResponders(session, served.service),
+            GroupResponders(session, served.groups),
             AuditResponders(session, served.read_audit, served.roles_now),
             StreamResponders(session, served.topics, clock=self._clock, tasks=self._tasks),
         )

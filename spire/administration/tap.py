@@ -8,6 +8,7 @@ from twisted.application.service import IService
 from spire.administration.board import Board
 from spire.administration.commits import Commits
 from spire.administration.configuration import AdministrationConfiguration
+from spire.administration.groups import Groups
 from spire.administration.interfaces import IAdministrationStore
 from spire.administration.memory import MemoryAdministrationStore
 from spire.administration.responders import AdministrationAvatars, Served
@@ -90,6 +91,15 @@ def make_room(
     room.add("identifiers", start_ids, ids.stop)
     room.add("definitions", definitions.when_ready, definitions.close)
     room.add("administration", start, stop, retry_on=(StoreDown,))
-    served = Served(service=service, topics=board, read_audit=store.audit, roles_now=locator.directory.roles)
+    groups = Groups(
+        locator=locator.calls,
+        directory=locator.directory,
+        definitions=definitions,
+        commits=commits,
+        clock=parts.clock,
+    )
+    served = Served(
+        service=service, groups=groups, topics=board, read_audit=store.audit, roles_now=locator.directory.roles
+    )
     room.listen(SERVICE, configuration.server, AdministrationAvatars(served, clock=parts.clock, tasks=parts.tasks))
     return room.finish()

@@ -10,6 +10,7 @@ from spire.locator.directory import Directory
 from spire.locator.interfaces import ILocatorStore
 from spire.locator.registry import REGISTER
 from spire.locator.values import (
+    ADMINISTRATOR_RIGHTS,
     ROOT_ID,
     AccountKind,
     Change,
@@ -39,7 +40,6 @@ OPEN_DAY = "day.open"
 
 ROLE_PLACES = ("administrators", "risk_officers", "auditors", "operators", "services", "trading_groups")
 GROUP_PLACES = ("managers", "traders", "accounts")
-ADMINISTRATOR_RIGHTS = Right.READ | Right.MOVE | Right.ADMINISTRATE | Right.VIEW | Right.MANAGE
 
 
 @frozen(kw_only=True)

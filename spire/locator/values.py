@@ -61,6 +61,9 @@ class Right(IntFlag):
 
 ALL_RIGHTS = Right.READ | Right.MOVE | Right.ADMINISTRATE | Right.VIEW | Right.TRADE | Right.MANAGE
 
+ADMINISTRATOR_RIGHTS = Right.READ | Right.MOVE | Right.ADMINISTRATE | Right.VIEW | Right.MANAGE
+"""What an administrator holds on the root; he does not trade."""
+
 
 @frozen(kw_only=True)
 class Grant:

@@ -102,7 +102,7 @@ class AuditTests(LocatorTestCase):
         self.error(Forbidden, trader.make_directory("desk", ROOT_ID))
         self.error(Forbidden, trader.set_capabilities(demo, ("market_data.all",)))
         self.error(Conflict, self.calls.make_account("Demo", parent, AccountKind.PERSON, KIM.password))
-        self.error(Invalid, self.calls.make_account("kim", parent, AccountKind.PERSON, "short"))
+        self.error(Invalid, self.calls.make_account("kim", parent, AccountKind.PERSON, "tiny-pw"))
         self.error(NotFound, self.calls.rename(9_999, "x"))
         self.error(Invalid, trader.change_password(demo, KIM.password, "not his password"))
         self.assertEqual(
@@ -120,7 +120,7 @@ class AuditTests(LocatorTestCase):
         self.assertEqual((refused.actor_name, refused.entity, refused.after), ("demo", "directory:desk", "in 1"))
         self.assertIn("ADMINISTRATE", refused.text or "")
         stored = str(self.wait(self.store.audit(AuditQuery()))[0])
-        self.assertFalse("short" in stored or "not his password" in stored)
+        self.assertFalse("tiny-pw" in stored or "not his password" in stored)
 
     def test_without_the_database_there_is_neither_change_nor_event(self) -> None:
         """One transaction."""
