@@ -10,7 +10,7 @@ from spire.service.sections import LocatorSection, ServerConfiguration
 class ChartingSection:
     """Where trades come from, and how much is kept in memory for subscribers that resume."""
 
-    market_data_service: str = "market_data_service"
+    market_data_service: str = "market_data_relay_service"
     ring_bytes: int = field(default=64 * 1024 * 1024, validator=gt(0))
 
 

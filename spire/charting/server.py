@@ -10,7 +10,8 @@ from spire.charting.codecs import CODEC
 from spire.charting.interfaces import ITradeFollower, ITrades, TradeRange
 from spire.charting.live import LiveCandles, load_candles, whole_buckets
 from spire.charting.values import Candles, CandleTopic
-from spire.marketdata.values import Records
+from spire.marketdata.values import Records, RecordType
+from spire.relay.rights import Rights
 from spire.runtime.tasks import Tasks
 from spire.series.interfaces import ISeries, Series
 from spire.series.query import Interruption, LimitFrom, Query, validate
@@ -20,32 +21,47 @@ from spire.wire.publisher import Publisher, Topic
 from spire.wire.server_session import Session
 from spire.wire.topics import HistoryChunk, IHistory, ITopics
 
-CAPABILITY = "market_data.all"
 MOST_LIVE_SERIES = 2_000
 CANDLES_A_CHUNK = 4_096
 
 
 @implementer(ISeries, ITopics)
 class ChartingServer:
-    """Serves candles of any instrument and interval to sessions that may see all market data.
+    """Serves candles of any instrument and interval; the gate before it asks `refusal` who may see them.
 
     `zone_of(instrument_id)` names the time zone of the instrument's listing venue and raises NotFound for an unknown one.
     """
 
-    def __init__(self, *, trades: ITrades, zone_of: Callable[[int], str], publisher: Publisher, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        *,
+        trades: ITrades,
+        zone_of: Callable[[int], str],
+        rights: Rights,
+        publisher: Publisher,
+        tasks: Tasks,
+    ) -> None:
         self._trades = trades
         self._zone_of = zone_of
+        self._rights = rights
         self._publisher = publisher
         self._tasks = tasks
         self._live: dict[str, LiveCandles] = {}
 
-    async def load(self, session: Session, query: Query) -> Series:
+    def refusal(self, session: Session, name: str) -> SpireError | None:
+        """Return why a session may not see a series, or None where it may see the trades that it is made of.
+
+        Raises Invalid for a name that is none, NotFound for an unknown instrument.
+        """
+        topic, _ = self._parse(name)
+        return self._rights.refusal(session.identity, topic.instrument_id, RecordType.TRADE)
+
+    async def load(self, session: Session, query: Query) -> Series:  # noqa: ARG002 (the gate has checked it)
         """Return the candles whose buckets touch the query's range of time, each whole, by the sequence of their last trade.
 
         `start_sequence` leaves out candles that have not changed since; a limit counts candles. A filter and an
         `end_sequence` are UNSUPPORTED: candles are made of trades, not stored.
         """
-        session.require(CAPABILITY)
         validate(query)
         if query.filter is not None or query.end_sequence is not None:
             raise Unsupported("Candles take neither a filter nor an end by sequence.", argument="query")
@@ -66,9 +82,8 @@ class ChartingServer:
             candles = candles[: query.limit] if query.limit_from is LimitFrom.HEAD else candles[-query.limit :]
         return Series(epoch=epoch, through=through, codec=CODEC, chunks=_chunks(candles))
 
-    async def open_topic(self, session: Session, name: str) -> Topic:
+    async def open_topic(self, session: Session, name: str) -> Topic:  # noqa: ARG002 (the gate has checked it)
         """Return the live topic of a series of candles, followed from its first subscriber on."""
-        session.require(CAPABILITY)
         topic, zone = self._parse(name)
         live = self._live.get(name)
         if live is not None and live.is_lost:

@@ -79,8 +79,10 @@ class ChartingRoomTestCase(SynchronousTestCase):
         self.clock, self.network = self.platform.clock, self.platform.network
         self.addCleanup(self.platform.stop)
         file = self.platform.instance.layout.configuration("charting")
-        file.write_text(f"{file.read_text()}\n[charting]\nring_bytes = {self.ring_bytes}\n")
-        self.platform.start("service-locator", "definitions", "market-data", "charting")
+        file.write_text(f"{file.read_text()}\nring_bytes = {self.ring_bytes}\n")
+        self.platform.start(
+            "service-locator", "uid", "definitions", "administration", "market-data", "market-data-relay", "charting"
+        )
         self.charting = self.client("demo_market_data")
         self.feed = self.open_feed("first")
 

@@ -4,11 +4,11 @@ from spire.charting.codecs import CODEC
 from spire.charting.values import CandleTopic, Eligibility
 from spire.series.filter import Compare, Operator
 from spire.series.loads import load
-from spire.series.query import LimitFrom, Query
+from spire.series.query import Interruption, LimitFrom, Query
 from spire.service.readiness import State
 from spire.values.environment import FeedKind
 from spire.values.time import Timestamp
-from spire.wire.errors import Forbidden, Invalid, NotFound, Unsupported
+from spire.wire.errors import Invalid, NotFound, Unavailable, Unsupported
 from tests.charting.room import (
     BAC,
     IBM,
@@ -22,8 +22,8 @@ from tests.charting.room import (
     state_of,
 )
 
-MARKET_DATA = "market_data_service"
-MARKET_DATA_ADDRESS = "127.0.0.1:20300"
+RELAY = "market_data_relay_service"
+RELAY_ADDRESS = "127.0.0.1:22300"
 
 
 class LoadTests(ChartingRoomTestCase):
@@ -155,12 +155,6 @@ class ResumeTests(ChartingRoomTestCase):
 class RefusalTests(ChartingRoomTestCase):
     """What is refused, and how."""
 
-    def test_without_market_data_all_nobody_gets_in(self) -> None:
-        """At once, with the capability's name."""
-        session = self.session(SERVICE, "administrator")
-        error = self.refusal(session.when_ready(10.0), Forbidden)
-        self.assertIn("market_data.all", error.message)
-
     def test_a_name_that_is_no_series_is_invalid(self) -> None:
         """The text says how one reads."""
         for name in (
@@ -212,14 +206,29 @@ class LossTests(ChartingRoomTestCase):
         self.charting.follow(minutes(), watcher)
         self.platform.advance(1.0)
         self.prints((0, 14.00, 1))
-        self.network.faults.refuse.add(MARKET_DATA_ADDRESS)
-        self.network.drop(MARKET_DATA)
+        self.network.faults.refuse.add(RELAY_ADDRESS)
+        self.network.drop(RELAY)
         self.prints((0.5, 14.10, 1))
         self.assertEqual(self.platform.rooms["charting"].readiness.state, State.DEGRADED)
         self.assertEqual(shape(watcher.latest()[0])[4], 1)
         self.network.faults.refuse.clear()
         self.platform.advance(20.0)
         self.assertEqual(self.platform.rooms["charting"].readiness.state, State.READY)
+        self.assertEqual(shape(watcher.latest()[0]), (14.00, 14.10, 14.00, 14.10, 2, 2))
+        self.assertEqual(watcher.errors, [])
+
+    def test_prints_that_the_relay_missed_are_in_the_candles_afterwards(self) -> None:
+        """Market Data is lost behind it and found."""
+        watcher = Watcher()
+        self.charting.follow(minutes(), watcher)
+        self.platform.advance(1.0)
+        self.prints((0, 14.00, 1))
+        self.network.faults.refuse.add("127.0.0.1:20300")
+        self.network.drop("market_data_service")
+        self.prints((0.5, 14.10, 1))
+        self.refusal(self.charting.candles(minutes(), policy=Interruption.BREAK), Unavailable)
+        self.network.faults.refuse.clear()
+        self.platform.advance(20.0)
         self.assertEqual(shape(watcher.latest()[0]), (14.00, 14.10, 14.00, 14.10, 2, 2))
         self.assertEqual(watcher.errors, [])
 
