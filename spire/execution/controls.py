@@ -26,8 +26,8 @@ class Controls:
 
     `by_risk`: the Risk Server sends the order. `halts` are those in force whose scope holds the trading account; `lineage` is
     the account's, the root first, and `count_live` answers the live orders beneath one of its entries (None: the account's own).
-    `rules_version` is the greatest version of the rules on the lineage. `conversions` lead into the limits' currency, None
-    where no rate says how. `unsupervised` says why Risk does not watch the account; None where it does.
+    `rules_version` is the greatest version of the rules that bind on the lineage, None without one. `conversions` lead into the
+    limits' currency, None where no rate says how. `unsupervised` says why Risk does not watch the account; None where it does.
     """
 
     by_risk: bool = False

@@ -115,7 +115,7 @@ class Halting:
         async with self._trail.attempt(session, SUPERVISE, "firm:0", self._record):
             if not access.is_risk(self._directory, session.identity):
                 raise Forbidden("Only the Risk Server supervises.", capability=access.SET_RISK_STATE)
-        self._inputs.supervision.hear(self._clock.monotonic(), frozenset(blind))
+        self._inputs.heard_of_risk(frozenset(blind))
 
     # On the host
 

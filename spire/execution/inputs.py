@@ -17,11 +17,12 @@ from spire.locator.values import Kind
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.values.codes import Currency
+from spire.values.risk import RuleState
 
 
 @frozen
 class Place:
-    """Where a trading account stands: what above it carries rules, the root first, and the greatest version of those rules."""
+    """Where a trading account stands: what above it carries rules, the root first, and the greatest version of those that bind."""
 
     lineage: tuple[int, ...]
     rules_version: int | None
@@ -78,6 +79,11 @@ class Inputs:
         for view in (self._limits, self.risk_states, self._days, self._rule_entries):
             view.close()
 
+    def heard_of_risk(self, blind: frozenset[int]) -> None:
+        """Take the Risk Server's sign of life, and which trading accounts it cannot watch."""
+        self.supervision.hear(self._clock.monotonic(), blind)
+        self._blind.set(len(blind))
+
     # Asking
 
     def controls(self, account: Account, currency: Currency, *, by_risk: bool) -> Controls:
@@ -113,11 +119,10 @@ class Inputs:
         return self._business_date
 
     def check(self) -> str | None:
-        """Count what can be counted, each second; return why Risk does not supervise, if so."""
+        """Measure the heartbeat's age, each second; return how long Risk has been silent, where that is too long."""
         now = self._clock.monotonic()
         age = self.supervision.age(now)
         self._age.set(-1 if age is None else age)
-        self._blind.set(len(self.supervision.blind))
         return self.supervision.silent_for(now)
 
     # What follows
@@ -142,7 +147,8 @@ class Inputs:
         place = self._places.get(number)
         if place is None:
             carrying = [each for each in self._directory.lineage(number) if self._rules.on(each)]
-            versions = [rule.version for each in carrying for rule in self._rules.on(each)]
+            rules = [rule for each in carrying for rule in self._rules.on(each)]
+            versions = [rule.version for rule in rules if rule.state is not RuleState.DISABLED]
             place = self._places[number] = Place(tuple(carrying), max(versions, default=None))
         return place
 

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from spire.administration.values import RiskState
 from spire.compliance.values import RuleDraft, RuleEntry
+from spire.database.journal import JournalFull
 from spire.execution import tap
 from spire.execution.client import OrderExecutionClient
 from spire.execution.values import (
@@ -59,6 +60,7 @@ class ExecutionRoomTestCase(SynchronousTestCase):
         self.now = Timestamp(NINE_THIRTY + NANOSECONDS)
         self.feed = self.open_feed()
         self.show(14.00, 300, 14.02, 200)
+        self._rules: dict[int, RuleEntry] = {}
         self.before_write: Any = lambda: None
         self.serve()
         self.is_supervised = True
@@ -203,26 +205,31 @@ class ExecutionRoomTestCase(SynchronousTestCase):
 
     # Control
 
-    def path(self, path: str) -> int:
-        """Return the id of a directory entry."""
-        entry = self.result(self.rooms.link("administrator").calls.find(path))
-        return int(entry.entry_id)
-
     def rule(
         self, place: str, schema: str, parameters: dict[str, Any], state: RuleState = RuleState.ACTIVE
     ) -> RuleEntry:
         """Put a rule on the entry at a path, until the test ends."""
-        draft = RuleDraft(entry_id=self.path(place), schema=schema, parameters=json.dumps(parameters), state=state)
-        compliance = self.rooms.compliance
-        rule: RuleEntry = self.result(compliance.add_rule(draft, "a test"))
-
-        def end() -> None:
-            off = evolve(draft, state=RuleState.DISABLED)
-            self.result(compliance.change_rule(rule.rule_id, off, expected_version=rule.version, reason="the end"))
-
-        self.addCleanup(end)
+        draft = RuleDraft(
+            entry_id=self.rooms.path(place), schema=schema, parameters=json.dumps(parameters), state=state
+        )
+        rule: RuleEntry = self.result(self.rooms.compliance.add_rule(draft, "a test"))
+        self._rules[rule.rule_id] = rule
+        self.addCleanup(self.change_rule, rule, RuleState.DISABLED)
         self.advance(0.2)
         return rule
+
+    def change_rule(self, rule: RuleEntry, state: RuleState) -> None:
+        """Write another state of a rule."""
+        known = self._rules[rule.rule_id]
+        draft = RuleDraft(entry_id=rule.entry_id, schema=rule.schema, parameters=rule.parameters, state=state)
+        self._rules[rule.rule_id] = self.result(
+            self.rooms.compliance.change_rule(rule.rule_id, draft, expected_version=known.version, reason="a test")
+        )
+        self.advance(0.2)
+
+    def no_room(self) -> None:
+        """Write nothing: the disk is full."""
+        raise JournalFull("no space left on device")
 
     def limits(self, **changes: Any) -> None:
         """Set other limits, until the test ends."""

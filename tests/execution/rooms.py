@@ -1,5 +1,6 @@
 """The rooms that Order Execution needs, in one process: shared by all tests of that process."""
 
+import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ from spire.administration.values import Limits, LimitTerms, RiskState
 from spire.compliance.client import ComplianceClient
 from spire.locator.client import Link
 from spire.locator.credentials import Password
-from spire.locator.values import TradingAccountTerms, TradingAccountType
+from spire.locator.values import AccountKind, Right, TradingAccountTerms, TradingAccountType
 from spire.testing.clock import ManualClock
 from spire.testing.platform import Platform
 from spire.values.amounts import Money, whole
@@ -16,6 +17,7 @@ from spire.values.codes import Currency
 from spire.values.environment import Environment
 from spire.values.orders import Capacity
 from spire.values.risk import RiskMode
+from spire.values.time import local_date
 from spire.wire.client_session import ClientSession
 
 SERVICE = "order_execution_service"
@@ -41,12 +43,12 @@ class Rooms:
         self.links: dict[str, Link] = {}
         self.passwords: dict[str, str] = {}
         self._second: int | None = None
+        self._day: datetime.date | None = None
         self.administration = AdministrationClient(self._ready("administration_service", "administrator"))
         self.risk_administration = AdministrationClient(self._ready("administration_service", "risk_service"))
         self.compliance = ComplianceClient(self._ready("compliance_service", "administrator"))
-        calls = self.link("administrator").calls
-        trader = self.platform.run(calls.find("trading_groups/demo/accounts/demo_trader"))
-        self.trading_account_id = int(trader.entry_id)
+        self._calls = self.link("administrator").calls
+        self.trading_account_id = self.path("trading_groups/demo/accounts/demo_trader")
         self.set_limits(LIMITS)
 
     def _ready(self, service: str, account: str) -> ClientSession:
@@ -56,37 +58,57 @@ class Rooms:
 
     def officer(self, name: str) -> str:
         """Return the name of a risk officer's account, made at the first call."""
-        return self._person(name, "risk_officer")
+        self._person(name, "risk_officers")
+        return name
 
     def manager(self, name: str) -> str:
         """Return the name of an account that manages the group demo, made at the first call."""
-        return self._person(name, "manager:demo")
-
-    def _person(self, name: str, role: str) -> str:
         if name not in self.passwords:
-            self.passwords[name] = f"{name}: a long phrase of a test"
-            self.platform.run(self.administration.create_account(name, self.passwords[name], role))
+            number = self._person(name, "trading_groups/demo/managers")
+            rights = Right.READ | Right.VIEW | Right.MANAGE
+            self.platform.run(self._calls.grant(number, self.path("trading_groups/demo"), rights))
         return name
+
+    def path(self, path: str) -> int:
+        """Return the id of a directory entry."""
+        return int(self.platform.run(self._calls.find(path)).entry_id)
+
+    def _person(self, name: str, place: str) -> int:
+        if name in self.passwords:
+            return self.path(f"{place}/{name}")
+        self.passwords[name] = f"a long phrase of a test {len(self.passwords)}"
+        made = self._calls.make_account(name, self.path(place), AccountKind.PERSON, self.passwords[name])
+        return self.platform.run(made)
+
+    def trader(self, name: str) -> int:
+        """Make a trader in the group demo with a trading account of the same name, without limits; return its id."""
+        trader = self._person(name, "trading_groups/demo/traders")
+        place = self.path("trading_groups/demo/accounts")
+        return self.platform.run(
+            self._calls.make_trading_account(name, place, self.account_terms(name), trader_id=trader)
+        )
 
     def second_account(self) -> int:
         """Return a second trading account of the group demo; its trader is `second_trader`."""
         if self._second is None:
-            (group,) = [each for each in self.platform.run(self.administration.groups()) if each.name == "demo"]
-            self.passwords["second_trader"] = "a long phrase of the second trader"
-            terms = TradingAccountTerms(
-                type=TradingAccountType.PROPRIETARY,
-                firm_designated_id="second",
-                base_currency="USD",
-                default_capacity=Capacity.PRINCIPAL,
-            )
-            made = self.platform.run(
-                self.administration.create_trader(
-                    group.group_id, "second_trader", self.passwords["second_trader"], terms
-                )
-            )
-            self._second = made.trading_account_id
+            self._second = self.trader("second_trader")
             self.set_limits(LIMITS, self._second)
         return self._second
+
+    def account_terms(self, name: str) -> TradingAccountTerms:
+        """Return the terms of a trading account in dollars."""
+        return TradingAccountTerms(
+            type=TradingAccountType.PROPRIETARY,
+            firm_designated_id=name,
+            base_currency="USD",
+            default_capacity=Capacity.PRINCIPAL,
+        )
+
+    async def open_next_day(self) -> str:
+        """Open the business date after the current one, tomorrow where there is none yet, and return it."""
+        current = self._day or local_date(self.clock.now(), "America/New_York")
+        self._day = current + datetime.timedelta(days=1)
+        return (await self.administration.open_business_day(self._day.isoformat())).business_date
 
     def set_limits(self, terms: LimitTerms, trading_account_id: int | None = None) -> Limits:
         """Set the limits of a trading account, demo_trader's unless named."""

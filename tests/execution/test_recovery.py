@@ -94,10 +94,7 @@ class FullDiskTests(ExecutionRoomTestCase):
 
     def fill_disk(self) -> None:
         """Let every write fail from here on."""
-        self.before_write = self._no_room
-
-    def _no_room(self) -> None:
-        raise JournalFull("no space left on device")
+        self.before_write = self.no_room
 
     def test_an_order_is_refused_and_was_never_there(self) -> None:
         """With a code; its client order id and its buying power are free; the server stays up."""
