@@ -234,7 +234,9 @@ class LocatorLink(Link):
         self._registrations[service] = provider
 
     async def set_load(self, service: str, load: int) -> None:
-        """Tell the load of a registered service; clients prefer a lower one."""
+        """Tell the load of a registered service; clients prefer a lower one. One that is withdrawn has no load."""
+        if service not in self._registrations:
+            return
         provider = evolve(self._registrations[service], load=load)
         self._registrations[service] = provider
         await self._offer(provider)

@@ -90,7 +90,7 @@ def make_room(configuration: RelayConfiguration, parts: Parts) -> SpireService:
         nonlocal told
         factory = room.factories.get(SERVICE)
         count = 0 if factory is None else len(factory.sessions)
-        if count == told or room.readiness.state not in (State.READY, State.DEGRADED):
+        if count == told or room.readiness.state is State.STARTING:
             return
         try:
             await locator.set_load(SERVICE, count)

@@ -8,7 +8,9 @@ from spire.service.readiness import State
 from spire.testing.platform import Platform
 from spire.wire.errors import CredentialsRefused
 
-SERVERS = ("service-locator", "uid", "definitions", "market-data", "charting")
+SERVERS = (
+    "service-locator", "uid", "definitions", "administration", "market-data", "market-data-relay", "charting",
+)  # fmt: skip
 
 
 class PlatformTests(SynchronousTestCase):

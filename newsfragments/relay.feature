@@ -1,0 +1,1 @@
+The Market Data Relay serves market data to end users: one upstream subscription a topic however many read it, history as Market Data answers it, entitlements that work and end at once, and daily usage; several relays stand in for each other.
