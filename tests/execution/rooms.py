@@ -61,6 +61,13 @@ class Rooms:
         self._person(name, "risk_officers")
         return name
 
+    def withdraw_officer(self, name: str) -> None:
+        """Make somebody a trader who was a risk officer."""
+        number, places = self.path(f"risk_officers/{name}"), ("trading_groups/demo/traders", "risk_officers")
+        traders, officers = (self.path(place) for place in places)
+        self.platform.run(self._calls.associate(number, traders))
+        self.platform.run(self._calls.detach(number, officers))
+
     def manager(self, name: str) -> str:
         """Return the name of an account that manages the group demo, made at the first call."""
         if name not in self.passwords:
