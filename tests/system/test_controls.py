@@ -199,6 +199,7 @@ class ControlsTests(DeskTestCase):
             {(each.trading_account_id, each.rule_id, each.state) for each in found},
             {(number, *each) for number, all_of_it in wanted.items() for each in all_of_it},
         )
+        await self.watcher.ready("compliance_service")
         await self.refused(self.watcher.compliance.violations(ViolationQuery(entry_id=self.group)), Forbidden)
         await self.administrator.compliance.change_rule(
             single.rule_id, evolve(_draft(single), state=RuleState.DISABLED), expected_version=1, reason="no more"
