@@ -8,7 +8,7 @@ from attrs import evolve
 from spire.administration import access, checks
 from spire.administration.board import Board
 from spire.administration.commits import Commits, Deed, read
-from spire.administration.interfaces import IAdministrationStore
+from spire.administration.interfaces import IAdministrationStore, Page
 from spire.administration.values import (
     BusinessDay,
     EntitlementGrant,
@@ -23,6 +23,7 @@ from spire.administration.values import (
 from spire.definitions.client import DefinitionsClient
 from spire.locator.directory import ADMINISTRATOR, OPERATOR, RISK_OFFICER, Directory
 from spire.runtime.clock import Clock
+from spire.values.audit import AuditQuery
 from spire.values.risk import RiskMode
 from spire.values.time import Timestamp, local_date
 from spire.wire.errors import NotFound
@@ -267,6 +268,12 @@ class AdministrationService:
                 opened_by=session.identity.account_id,
             )
             return await self._commits.open_day(deed, day)
+
+    # Audit
+
+    async def read_audit(self, query: AuditQuery) -> Page:
+        """Return a page of the audit log. Raises StoreDown."""
+        return await self._store.audit(query)
 
     # Small things
 

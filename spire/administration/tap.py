@@ -99,7 +99,7 @@ def make_room(
         clock=parts.clock,
     )
     served = Served(
-        service=service, groups=groups, topics=board, read_audit=store.audit, roles_now=locator.directory.roles
+        service=service, groups=groups, topics=board, read_audit=service.read_audit, roles_now=locator.directory.roles
     )
     room.listen(SERVICE, configuration.server, AdministrationAvatars(served, clock=parts.clock, tasks=parts.tasks))
     return room.finish()
