@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from benchmarks.bench import Child, Run, cpu_seconds, describe, main, median, options, say
 from benchmarks.deployment import Member, instance, listen_to_parent, pids_of, pin_processes
-from benchmarks.relay import relay_rounds
+from benchmarks.plain_relay import relay_rounds
 from spire.definitions.client import DefinitionsClient
 from spire.definitions.instruments import InstrumentDraft
 from spire.feeds.client import BATCH_RECORDS, FeedClient
@@ -185,13 +185,13 @@ class Topic(StreamListener[Records]):
         self.counter.holes += 1
 
 
-async def subscribe(home: Path, subscribers: int, instruments: list[int], reactor: Any) -> None:
-    """Follow trades and quotes of all instruments on a connection per subscriber; answer each round to the parent."""
+async def subscribe(home: Path, service: str, subscribers: int, instruments: list[int], reactor: Any) -> None:
+    """Follow trades and quotes of all instruments on a connection with a service per subscriber; answer each round to the parent."""
     member = Member(home, "demo_market_data", reactor)
     await member.open()
     counters, topics = [], []
     for _ in range(subscribers):
-        client = MarketDataClient(await member.session("market_data_service"))
+        client = MarketDataClient(await member.session(service))
         counter = Counter()
         counters.append(counter)
         for instrument in instruments:
@@ -245,26 +245,37 @@ async def add_instruments(home: Path, reactor: Any) -> None:
     say(added=len(GENERATED))
 
 
-def run_rounds(made: Any, workload: str, subscribers: int, rounds: int, is_pinned: bool) -> tuple[dict[str, Run], int]:
-    """Run one workload; return what the whole path and its parts took a record, and the number of records."""
+def run_rounds(
+    made: Any,
+    workload: str,
+    subscribers: int,
+    rounds: int,
+    is_pinned: bool,
+    *,
+    service: str = "market_data_service",
+    relays: tuple[str, ...] = (),
+) -> tuple[dict[str, Run], int]:
+    """Run one workload; return what the whole path and its parts took a record, and the number of records.
+
+    Subscribers take `service`; `relays` are the processes between Market Data and them.
+    """
     home = str(made.home)
     feeding = Child("benchmarks.marketdata", "--serve", "feed", home, workload)
-    listening = Child(
-        "benchmarks.marketdata", "--serve", "subscribe", home, str(subscribers), *map(str, feeding.ready["instruments"])
-    )
-    servers = pids_of(made, "market-data")
+    instruments = map(str, feeding.ready["instruments"])
+    listening = Child("benchmarks.marketdata", "--serve", "subscribe", home, service, str(subscribers), *instruments)
+    servers, between = pids_of(made, "market-data"), pids_of(made, *relays)
     if is_pinned:
-        pin_processes(servers, 0)
+        pin_processes([*servers, *between], 0)
         pin_processes([feeding.pid, listening.pid], 1)
     total = feeding.ready["total"]
-    parts: dict[str, list[Run]] = {"all": [], "server": [], "feed": [], "subscribers": []}
-    processes = {"server": servers, "feed": [feeding.pid], "subscribers": [listening.pid]}
+    processes = {"server": servers, "relay": between, "feed": [feeding.pid], "subscribers": [listening.pid]}
+    parts: dict[str, list[Run]] = {name: [] for name in ("all", *processes)}
     for turn in range(rounds + 1):
         sleep(SETTLE_SECONDS)
         listening.tell(str(total))
         listening.next_line()
         before = {name: sum(map(cpu_seconds, pids)) for name, pids in processes.items()}
-        feeding.tell(f"benchmark {workload} {subscribers} {turn}")
+        feeding.tell(f"benchmark {workload} {service} {subscribers} {turn}")
         sent = feeding.next_line()
         received = listening.next_line()
         used = {name: sum(map(cpu_seconds, pids)) - before[name] for name, pids in processes.items()}
@@ -319,8 +330,8 @@ def begin() -> None:
         case "feed":
             main(partial(feed, Path(arguments.rest[0]), arguments.rest[1]))
         case "subscribe":
-            home, subscribers, *instruments = arguments.rest
-            main(partial(subscribe, Path(home), int(subscribers), [int(each) for each in instruments]))
+            home, service, subscribers, *instruments = arguments.rest
+            main(partial(subscribe, Path(home), service, int(subscribers), [int(each) for each in instruments]))
         case "add":
             main(partial(add_instruments, Path(arguments.rest[0])))
         case _:
