@@ -117,3 +117,11 @@ class Names:
     async def of_one(self, entry_id: int | None) -> str | None:
         """Return the name of an entry, None for none."""
         return None if entry_id is None else await self.of(entry_id)
+
+
+async def names_after(spire: Spire) -> Names:
+    """Return names for the result of a change that was made: numbers must do where a server is away by now."""
+    try:
+        return Names(spire, await trading_accounts(spire))
+    except (Unavailable, Forbidden):
+        return Names(spire)

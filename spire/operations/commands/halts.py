@@ -6,7 +6,13 @@ import click
 
 from spire.client.platform import Spire
 from spire.execution.values import Halt, HaltRequest
-from spire.operations.commands.accounts import Names, reason_option, trading_account_id, trading_accounts
+from spire.operations.commands.accounts import (
+    Names,
+    names_after,
+    reason_option,
+    trading_account_id,
+    trading_accounts,
+)
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.parameters import time_or_none
 from spire.operations.commands.shell import logged_in
@@ -77,7 +83,7 @@ async def set_halt(
         reason=reason,
     )
     outcome = await spire.orders.set_halt(request, timeout_seconds=HALT_SECONDS)
-    row = await halt_row(outcome.halt, Names(spire))
+    row = await halt_row(outcome.halt, await names_after(spire))
     if output.as_json:
         row["confirmed"] = [str(order_id) for order_id in outcome.confirmed]
         row["unconfirmed"] = [str(order_id) for order_id in outcome.unconfirmed]
@@ -100,7 +106,7 @@ async def release(spire: Spire, output: Output, halt_id: int, reason: str) -> No
     """
     await spire.ready(SERVICE)
     ended = await spire.orders.release_halt(halt_id, reason)
-    output.table(COLUMNS, [await halt_row(ended, Names(spire))])
+    output.table(COLUMNS, [await halt_row(ended, await names_after(spire))])
 
 
 async def halt_row(halt: Halt, names: Names) -> dict[str, Any]:

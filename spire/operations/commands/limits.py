@@ -9,6 +9,7 @@ from spire.client.platform import Spire
 from spire.operations.commands.accounts import (
     Names,
     account_argument,
+    names_after,
     reason_option,
     trading_account_id,
     trading_accounts,
@@ -112,8 +113,7 @@ async def set_limits(
     )
     version = expected_version if expected_version is not None else 0 if former is None else former.version
     made = await spire.administration.set_limits(number, terms, expected_version=version, reason=reason)
-    names = Names(spire, await trading_accounts(spire))
-    output.table(HISTORY_COLUMNS, [await limits_row(made, names)])
+    output.table(HISTORY_COLUMNS, [await limits_row(made, await names_after(spire))])
 
 
 def _chosen(given: Any, known: Any, default: Any) -> Any:

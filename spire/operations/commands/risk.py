@@ -7,8 +7,8 @@ import click
 
 from spire.client.platform import Spire
 from spire.operations.commands.accounts import (
-    Names,
     account_argument,
+    names_after,
     reason_option,
     trading_account_id,
     trading_accounts,
@@ -130,8 +130,8 @@ async def release(spire: Spire, output: Output, account: str, reason: str, new_b
     number = await trading_account_id(spire, account)
     await spire.ready(SERVICE)
     portfolio = await spire.risk.release(number, reason, new_baseline=new_baseline)
-    name = await Names(spire, await trading_accounts(spire)).of(number)
-    output.table(PORTFOLIO_COLUMNS, [portfolio_row(portfolio, {number: name}, await tickers_of(spire))])
+    names = await names_after(spire)
+    output.table(PORTFOLIO_COLUMNS, [portfolio_row(portfolio, names.known, await tickers_of(spire))])
 
 
 def portfolio_row(portfolio: Portfolio, names: dict[int, str], ticker: Callable[[int], str]) -> dict[str, Any]:

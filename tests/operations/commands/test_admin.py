@@ -324,8 +324,12 @@ class AuditTests(AdminTestCase):
         self.assertEqual([event["time"] for event in events], sorted(event["time"] for event in events))
         servers = {event["server"] for event in events}
         self.assertGreaterEqual(servers, {"service-locator", "administration", "compliance"})
-        (limits,) = [event for event in events if event["server"] == "administration" and event["reason"]]
-        self.assertEqual((limits["actor_name"], limits["outcome"]), ("administrator", "DONE"))
+        (limits,) = [
+            event for event in events if event["reason"] == "a test of the log" and "limits" in event["action"]
+        ]
+        self.assertEqual(
+            (limits["server"], limits["actor_name"], limits["outcome"]), ("administration", "administrator", "DONE")
+        )
         self.assertEqual(json.loads(limits["after"])["terms"]["net_loss"], "70000")
 
     def test_an_actor_without_an_account_is_found_by_name(self) -> None:
