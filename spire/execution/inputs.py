@@ -55,7 +55,7 @@ class Inputs:
         self._clock = clock
         self._rules = RuleBook()
         self._places: dict[int, Place] = {}
-        self._beneath: dict[int, list[int]] | None = None
+        self._beneath: dict[int, list[Account]] | None = None
         self._business_date: str | None = None
         self.supervision = Supervision()
         self._rule_entries.observe(self._rule_changed)
@@ -160,5 +160,5 @@ class Inputs:
             for entry in self._directory:
                 if entry.kind is Kind.TRADING_ACCOUNT:
                     for above in self._directory.ancestry(entry.entry_id):
-                        self._beneath.setdefault(above, []).append(entry.entry_id)
-        return self._orders.count_live(self._beneath.get(entry_id, ()))
+                        self._beneath.setdefault(above, []).append(self._orders.account(entry.entry_id))
+        return sum([each.live for each in self._beneath.get(entry_id, ())])

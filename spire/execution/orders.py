@@ -3,7 +3,7 @@
 The live server and its recovery call the same `fold`, so that the journal replayed gives the state that was.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from attrs import define, evolve, field
 
@@ -155,11 +155,6 @@ class Orders:
         """All live orders."""
         return (order for order in self._orders.values() if order.state.is_live)
 
-    @property
-    def accounts(self) -> Iterable[Account]:
-        """All trading accounts that ever had activity."""
-        return self._accounts.values()
-
     def account(self, trading_account_id: int) -> Account:
         """Return a trading account, which begins empty."""
         account = self._accounts.get(trading_account_id)
@@ -176,11 +171,6 @@ class Orders:
         """Return the orders of an account that are live or have just ended, by id, in no order."""
         account = self._accounts.get(trading_account_id)
         return {} if account is None else account.orders
-
-    def count_live(self, trading_account_ids: Iterable[int]) -> int:
-        """Return how many orders of these trading accounts are live."""
-        accounts = self._accounts
-        return sum([accounts[number].live for number in trading_account_ids if number in accounts])
 
     def used_id(self, trading_account_id: int, client_order_id: str) -> UsedClientOrderId | None:
         """Return what a client order id was used for."""
