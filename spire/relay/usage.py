@@ -4,7 +4,7 @@ Sans-I/O but for the call that it is given; the Relay and Charting each keep one
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import date, timedelta
 from typing import Final
 
 from spire.administration.values import Usage
@@ -13,6 +13,8 @@ from spire.values.codes import Venue
 from spire.values.time import NANOSECONDS, Timestamp
 from spire.wire.errors import Invalid, Overloaded, Unavailable
 
+EPOCH: Final = date(1970, 1, 1)
+DAY: Final = 86_400 * NANOSECONDS
 FLUSH_SECONDS: Final = 30.0
 BATCH: Final = 300
 """Uses told in one call: they fit one argument."""
@@ -28,6 +30,7 @@ class DailyUsage:
         self._record = record
         self._now = now
         self._date = ""
+        self._day = -1
         self._noted: set[tuple[int, Venue, RecordType]] = set()
         self._waiting: dict[Usage, None] = {}
 
@@ -38,15 +41,18 @@ class DailyUsage:
 
     def note(self, account_id: int, venue: Venue, record_type: RecordType) -> None:
         """Know that an account uses a type of a listing venue now; the first time on a day counts."""
-        date = datetime.fromtimestamp(self._now() // NANOSECONDS, UTC).date().isoformat()
-        if date != self._date:
-            self._date = date
+        day = self._now() // DAY
+        if day != self._day:
+            self._day = day
+            self._date = (EPOCH + timedelta(days=day)).isoformat()
             self._noted.clear()
         use = (account_id, venue, record_type)
         if use in self._noted:
             return
         self._noted.add(use)
-        self._waiting[Usage(date=date, account_id=account_id, listing_venue=venue, record_type=record_type)] = None
+        self._waiting[Usage(date=self._date, account_id=account_id, listing_venue=venue, record_type=record_type)] = (
+            None
+        )
         if len(self._waiting) > MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
             self.dropped += 1

@@ -12,7 +12,7 @@ from spire.wire.outbound import OutboundStream, StreamClosedError, in_boxes
 from spire.wire.records import Codec
 from spire.wire.segments import BOX_LIMIT, HEAD_SIZE, PAYLOAD_LIMIT, Segment, SegmentFlags, segment
 from spire.wire.state_topic import ARRAY_HEAD_SIZE, Entry, StateTopic, payload_of
-from spire.wire.topics import HistoryChunk, Policy
+from spire.wire.topics import HistoryChunk, IHistory, Policy
 
 CATCH_UP_BYTES: Final = 1024 * 1024
 """Bytes that may wait for a connection when a reader joins; what is more is read from the ring in turns."""
@@ -155,7 +155,7 @@ class LogReader(Reader):
     async def _read_history(self) -> None:
         """Send stored records up to where the topic stands now, or up to the first hole in them."""
         topic = self.topic
-        if topic.history is None:
+        if topic.history is None or await self._read_latest(topic.history):
             return
         chunks = topic.history.load(topic.name, self.position, topic.flushed)
         try:
@@ -165,6 +165,26 @@ class LogReader(Reader):
                 await self._deliver(cut(chunk, topic.codec, self.view.stream))
         finally:
             await end_iteration(chunks)
+
+    async def _read_latest(self, history: IHistory) -> bool:
+        """Send the record of the topic's last sequence to a reader that wants the latest alone, for all that it missed.
+
+        False where it wants more, or where no record has that very sequence: then all of it must be read.
+        """
+        end = self.topic.flushed
+        if self.view.policy is not Policy.CONFLATE or self.view.filtered or self.position >= end - 1:
+            return False
+        latest: HistoryChunk | None = None
+        chunks = history.load(self.topic.name, end - 1, end)
+        try:
+            async for chunk in chunks:
+                latest = chunk if chunk.count else latest
+        finally:
+            await end_iteration(chunks)
+        if latest is None:
+            return False
+        await self._deliver([segment(self.view.stream, self.position, end, 1, self.topic.codec.last(latest.payload))])
+        return True
 
     async def _deliver(self, segments: Iterable[Segment]) -> None:
         wanted = [self.view.render(one) for one in segments if one.through > self.position]

@@ -9,6 +9,7 @@ from spire.series.filter import Compare, Operator
 from spire.series.query import Query, filter_bytes
 from spire.service.readiness import State
 from spire.wire.errors import NotFound
+from spire.wire.stream_responders import StreamResponders
 from spire.wire.topics import Policy
 from tests.marketdata.records import quotes, trades
 from tests.relay.room import (
@@ -127,6 +128,14 @@ class ResumeTests(RelayRoomTestCase):
 
     def test_a_reader_that_is_too_slow_is_cut_and_resumes_without_a_hole(self) -> None:
         """Its connection took nothing for ten seconds; being cut is never loss."""
+        cuts: list[str] = []
+        original = StreamResponders._cut
+
+        def cut(responders: StreamResponders, streams: frozenset[int], reason: str) -> None:
+            cuts.append(reason)
+            original(responders, streams, reason)
+
+        self.patch(StreamResponders, "_cut", cut)
         recorder = self.follow(self.client())
         feed = self.feed()
         self.prints(feed, 10)
@@ -137,7 +146,7 @@ class ResumeTests(RelayRoomTestCase):
         link.server.release()
         self.platform.advance(5.0)
         self.assertEqual(recorder.sequences, list(range(1, 3_011)))
-        self.assertEqual((len(recorder.resets), recorder.errors), (1, []))
+        self.assertEqual((cuts, len(recorder.resets), recorder.errors), (["time"], 1, []))
 
     def test_a_reader_that_was_away_gets_what_it_missed_out_of_the_ring(self) -> None:
         """No question goes upstream."""
@@ -201,6 +210,15 @@ class ResumeTests(RelayRoomTestCase):
         self.platform.advance(1.0)
         self.prints(feed, 10, start=20)
         self.assertEqual(recorder.sequences, list(range(11, 31)))
+
+    def test_a_conflating_reader_from_elsewhere_gets_the_latest_alone(self) -> None:
+        """Not all the history that it missed, which may be millions of quotes."""
+        feed = self.feed()
+        for turn in range(4):
+            self.publish(feed, bbos=quotes([BAC] * 500, start_time=1 + 1_000 * turn))
+        recorder = self.follow(self.client(), RecordType.BBO, after=3, epoch=1, policy=Policy.CONFLATE)
+        self.publish(feed, bbos=quotes([BAC], start_time=5_000))
+        self.assertEqual(recorder.sequences, [2_000, 2_001])
 
 
 class SmallRingTests(RelayRoomTestCase):

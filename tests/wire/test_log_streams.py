@@ -7,7 +7,7 @@ import msgspec
 from spire.series.filter import Compare, Operator
 from spire.wire.errors import Unavailable
 from spire.wire.records import Rows
-from spire.wire.topics import Policy
+from spire.wire.topics import HistoryChunk, Policy
 from tests.wire.stream_support import PACKED, Activity, Recorder, StreamTestCase, ticks
 
 
@@ -391,6 +391,30 @@ class ConflateTests(StreamTestCase):
         self.reconnect()
         self.publish(topic, 31, 32)
         self.assertEqual(recorder.sequences, [10, 30, 32])
+
+    def test_a_resume_that_memory_cannot_answer_reads_the_last_record_alone(self) -> None:
+        """Not all that was missed: only the latest is wanted, and the range is covered."""
+        topic = self.log_topic(through=50_000, history=True)
+        recorder = self.listen(after=10, epoch=1, policy=Policy.CONFLATE)
+        self.publish(topic, 50_001, 50_001)
+        self.assertEqual(recorder.sequences, [50_000, 50_001])
+        self.assertEqual(self.history.loads, [("trade/1", 49_999, 50_000)])
+        self.assertEqual(recorder.calls, [("reset", 1, 10), "update", "ready", "update"])
+
+    def test_where_the_last_sequence_holds_no_record_all_of_it_is_read(self) -> None:
+        """Ranges may be covered by fewer records than sequences."""
+        self.log_topic(through=5_000, history=True)
+        original = self.history.load
+
+        async def load(topic: str, after: int, through: int) -> Any:
+            async for chunk in original(topic, after, min(through, 4_990)):
+                yield chunk
+            yield HistoryChunk(payload=b"", count=0, after=max(after, 4_990), through=through)
+
+        self.patch(self.history, "load", load)
+        recorder = self.listen(after=10, epoch=1, policy=Policy.CONFLATE)
+        self.assertEqual(recorder.sequences[-1], 4_990)
+        self.assertEqual(recorder.calls, [("reset", 1, 10), "update", "ready"])
 
     def test_while_the_connection_is_full_only_the_latest_waits(self) -> None:
         """Everything published during a pause comes down to one record per topic."""
