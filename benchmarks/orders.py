@@ -2,8 +2,8 @@
 
     python -m benchmarks.orders [--rounds 3] [--orders 5000] [--seconds 20] [--pin]
 
-A whole instance runs in a temporary directory: Locator, Uid, Definitions, Market Data, Order Execution and a private
-MariaDB that is as durable as in production. A feed quotes one instrument; a trader submits DAY limit orders that rest. An
+A whole instance runs in a temporary directory: Locator, Uid, Definitions, Administration, Market Data, a relay, Compliance, Order
+Execution, Risk and a private MariaDB that is as durable as in production. A feed quotes one instrument; a trader submits DAY limit orders that rest. An
 order counts when `submit` has answered: it is in the journal, committed in MariaDB and with its driver. Orders are
 submitted with so many in flight; then at a fixed rate, whatever the answers do, for the latency. The peer is a plain AMP
 server over TLS that commits one row per order in the same MariaDB, on four connections.
@@ -28,6 +28,8 @@ from twisted.protocols import amp
 from benchmarks.bench import Child, Run, cpu_seconds, describe, in_flight, main, median, options, percentile, say
 from benchmarks.deployment import Member, instance, listen_to_parent, pids_of, pin_processes
 from benchmarks.identity import make_certificates, tls_connector, tls_listener
+from spire.administration.client import AdministrationClient
+from spire.administration.values import LimitTerms
 from spire.definitions.client import DefinitionsClient
 from spire.execution.client import OrderExecutionClient
 from spire.execution.values import OrderRequest
@@ -36,7 +38,8 @@ from spire.feeds.simulation import simulation_terms
 from spire.marketdata.values import BBO, BboKind, Present, RecordType
 from spire.operations.instance import Instance
 from spire.runtime.clock import Clock
-from spire.values.amounts import Price, Quantity, whole
+from spire.values.amounts import Money, Price, Quantity, whole
+from spire.values.codes import Currency
 from spire.values.environment import Environment
 from spire.values.orders import OrderType, Side
 
@@ -44,7 +47,10 @@ SERVICE = "benchmark_service"
 TICKER = "ACME.DEMO"
 WINDOW = 64
 QUARTER = 250
-SERVERS = ("service-locator", "uid", "definitions", "market-data", "order-execution")
+SERVERS = (
+    "service-locator", "uid", "definitions", "administration", "market-data", "market-data-relay", "compliance",
+    "order-execution", "risk",
+)  # fmt: skip
 PEER_TABLE = """
     CREATE TABLE IF NOT EXISTS benchmark_orders (
         order_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, symbol VARCHAR(31) NOT NULL, side SMALLINT NOT NULL,
@@ -115,12 +121,29 @@ async def at_rate(seconds: float, rate: float, call: Any, reactor: Any) -> list[
     return latencies
 
 
+async def allow(home: Path, trading_account_id: int, reactor: Any) -> None:
+    """Give the trading account buying power for everything that is submitted."""
+    administrator = Member(home, "administrator", reactor)
+    await administrator.open()
+    administration = AdministrationClient(await administrator.session("administration_service"))
+    standing = await administration.standing(trading_account_id)
+    terms = LimitTerms(
+        currency=Currency("USD"),
+        buying_power=Money(whole(1_000_000_000)),
+        net_loss=Money(whole(1_000_000_000)),
+        transition_seconds=60,
+    )
+    version = 0 if standing.limits is None else standing.limits.version
+    await administration.set_limits(trading_account_id, terms, expected_version=version, reason="a benchmark")
+
+
 async def trade(home: Path, orders: int, seconds: float, reactor: Any) -> None:
     """Submit orders each time that the parent says so: `max`, or a rate."""
     member = Member(home, "demo_trader", reactor)
     await member.open()
     client = OrderExecutionClient(await member.session("order_execution_service"))
     account = await client.trading_account("demo_trader")
+    await allow(home, account.trading_account_id, reactor)
 
     def request(number: int) -> OrderRequest:
         return OrderRequest(
@@ -238,17 +261,6 @@ def run(trader: Child, line: str, pids: list[int], rounds: int) -> Run:
     return median(runs)
 
 
-def configure(home: Path) -> None:
-    """Give the trading account buying power for everything that is submitted."""
-    path = home / "etc" / "order-execution.toml"
-    lines = path.read_text().splitlines()
-    if "[order_execution]" not in lines:
-        lines += ["", "[order_execution]", 'currency = "USD"', 'buying_power = "0"']
-    path.write_text(
-        "\n".join('buying_power = "1000000000"' if "buying_power" in line else line for line in lines) + "\n"
-    )
-
-
 def line_of(name: str, run: Run) -> str:
     """Return one line of the report."""
     return (
@@ -261,7 +273,6 @@ def measure(arguments: Any) -> None:
     """Measure and print."""
     print(describe(arguments.pin))
     with instance(arguments.port_offset) as made:
-        configure(made.home)
         made.start(SERVERS)
         home, orders, seconds = str(made.home), str(arguments.orders), str(arguments.seconds)
         feeding = Child("benchmarks.orders", "--serve", "feed", home)
