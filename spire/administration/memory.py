@@ -54,17 +54,19 @@ class MemoryAdministrationStore:
     def _put(self, change: Change) -> bool:
         match change:
             case Limits():
-                versions = self._limits.setdefault(change.trading_account_id, {})
+                versions = self._limits.get(change.trading_account_id, {})
                 if change.version != len(versions) + 1:
                     return False
-                if versions:
-                    versions[len(versions)] = evolve(versions[len(versions)], effective_to=change.effective_from)
-                versions[change.version] = change
+                ended = {
+                    number: row if row.effective_to is not None else evolve(row, effective_to=change.effective_from)
+                    for number, row in versions.items()
+                }
+                self._limits[change.trading_account_id] = {**ended, change.version: change}
             case RiskState():
-                states = self._states.setdefault(change.trading_account_id, {})
+                states = self._states.get(change.trading_account_id, {})
                 if change.version != len(states) + 1:
                     return False
-                states[change.version] = change
+                self._states[change.trading_account_id] = {**states, change.version: change}
             case Identity():
                 known = self._identities.get(change.account_id)
                 if change.version != (1 if known is None else known.version + 1):
