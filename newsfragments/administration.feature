@@ -1,0 +1,1 @@
+The Administration Server: trading groups, people and roles, limits and risk states with versions and history, entitlement grants with immediate effect, identities, usage and business days, live and audited; the Service Locator keeps an audit log too.
