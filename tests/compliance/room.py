@@ -235,6 +235,13 @@ class Firm:
             found = self.places[path] = self.platform.run(self.people["administrator"].directory.find(path))
         return found.entry_id
 
+    def hire(self, name: str, path: str) -> None:
+        """Give a person an account in a directory, and log him in."""
+        directory = self.people["administrator"].directory
+        made = self.platform.run(directory.make_account(name, self.id_of(path), AccountKind.PERSON, PASSWORD))
+        self.places[name] = self.platform.run(directory.load(made))[0]
+        self._login(name, PASSWORD)
+
     def _hire(self) -> None:
         run = self.platform.run
         directory = self.people["administrator"].directory
@@ -244,9 +251,7 @@ class Firm:
             ("trader", "trading_groups/demo/traders"),
             ("stranger", "trading_groups/demo/traders"),
         ):
-            made = run(directory.make_account(name, self.id_of(path), AccountKind.PERSON, PASSWORD))
-            self.places[name] = run(directory.load(made))[0]
-            self._login(name, PASSWORD)
+            self.hire(name, path)
         self.places["demo"] = run(directory.find("trading_groups/demo"))
         run(directory.grant(self.id_of("manager"), self.id_of("demo"), Right.READ | Right.VIEW | Right.MANAGE))
         accounts = self.id_of("trading_groups/demo/accounts")
