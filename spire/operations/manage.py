@@ -26,6 +26,7 @@ Spire runs, with a generated market. What to type next:
   bin/spire quotes ACME.DEMO --follow
   bin/spire order submit buy 100 ACME.DEMO
   bin/spire positions
+  bin/spire risk
 
   ./check.sh shows its servers, ./stop.sh stops them, ./start.sh starts them again.
 """

@@ -358,8 +358,10 @@ class InstanceTests(SynchronousTestCase):
         self.assertTrue(self.instance.kill(DATABASE))
         process = self.instance.process("service-locator")
         process.start()
-        error = self.assertRaises(OperationError, process.await_ready, 2.0)
-        self.assertIn("service-locator is starting after 2 s", str(error))
+        while "database" not in process.state().reasons and process.pid is not None:
+            os.sched_yield()
+        error = self.assertRaises(OperationError, process.await_ready, 1.0)
+        self.assertIn("service-locator is starting after 1 s", str(error))
         self.assertIn("database", process.state().reasons)
         self.instance.start_database()
         process.await_ready(20.0)

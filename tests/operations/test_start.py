@@ -13,7 +13,7 @@ from spire.database.private import find_server
 from spire.operations.instance import Instance
 from spire.operations.manage import main
 from spire.operations.processes import Condition, OperationError
-from spire.operations.servers import SERVERS
+from spire.operations.servers import OPERATIONS_ACCOUNT, SERVERS
 from spire.operations.settings import InstanceSettings
 
 # Parallel test runs listen beside each other, and beside those of test_instance.
@@ -38,7 +38,7 @@ class StartTests(SynchronousTestCase):
         return CliRunner().invoke(main, ["--home", str(self.instance.home), *arguments])
 
     def test_all_start_the_day_is_opened_before_the_feeds_and_all_stop(self) -> None:
-        """In order, once; started again nothing is opened twice, and with --no-reset nobody tries."""
+        """In order, once; started again nothing is opened twice, and with --no-reset nobody tries; a day that cannot be opened is told at the end."""
         started = self.command("start")
         self.assertEqual(started.exit_code, 0, started.output)
         lines = started.output.splitlines()
@@ -56,5 +56,10 @@ class StartTests(SynchronousTestCase):
         self.assertNotIn("Business date", self.command("start", "--no-reset").output)
         error = self.assertRaises(OperationError, self.instance.open_day, "2000-01-01")
         self.assertIn("CONFLICT", str(error))
+        self.instance.layout.secret(OPERATIONS_ACCOUNT).unlink()
+        failed = self.command("start")
+        self.assertEqual(failed.exit_code, 1)
+        self.assertIn("the business day could not be opened: INVALID The secret of operations_service", failed.output)
+        self.assertIn("all else runs", failed.output)
         self.assertEqual(self.command("stop").exit_code, 0)
         self.assertEqual({state.condition for state in self.instance.check()}, {Condition.STOPPED})

@@ -68,6 +68,18 @@ class GroupTests(AdminTestCase):
         self.assertEqual(self.refusal(*words)["code"], "INVALID")
         self.assertFalse(file.exists())
 
+    def test_a_password_may_be_given_in_a_file(self) -> None:
+        """Which logs the account in; an empty one is no password."""
+        file = Path(self.mktemp()).absolute()
+        file.write_text("correct horse battery staple\n")
+        (made,) = self.admin("account", "create", "pam", "--role", "auditor", "--password-file", str(file))
+        self.assertIsNone(made["password"])
+        self.passwords["pam"] = "correct horse battery staple"
+        self.assertIn("logged in as pam", self.spire("status", account="pam"))
+        file.write_text("\n")
+        said = self.misused("account", "create", "pat", "--role", "auditor", "--password-file", str(file))
+        self.assertIn("holds no password", said)
+
     def test_a_file_that_is_there_is_not_overwritten(self) -> None:
         """It may hold somebody's password."""
         file = Path(self.mktemp()).absolute()

@@ -7,6 +7,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
+from spire.operations import admin
 from spire.operations.command import main
 
 
@@ -40,13 +41,16 @@ class CommandLineTests(SynchronousTestCase):
         """And where to begin."""
         result = self.spire("--help")
         self.assertEqual(result.exit_code, 0)
-        for word in ("login", "logout", "status", "quotes", "trades", "chart", "order", "positions", "replay"):
+        for word in (
+            "login", "logout", "status", "quotes", "trades", "chart", "order", "positions", "risk", "limits",
+            "violations", "halt", "replay",
+        ):  # fmt: skip
             self.assertIn(f"\n  {word} ", result.stdout)
         self.assertIn("spire login ACCOUNT", result.stdout)
 
     def test_every_option_of_every_command_has_a_help(self) -> None:
         """A person must not have to guess."""
-        groups: list[Any] = [main]
+        groups: list[Any] = [main, admin.main]
         while groups:
             for command in groups.pop().commands.values():
                 groups += [command] if hasattr(command, "commands") else []
@@ -54,6 +58,38 @@ class CommandLineTests(SynchronousTestCase):
                 for parameter in command.params:
                     if parameter.param_type_name == "option":
                         self.assertTrue(parameter.help, (command.name, parameter.name))
+
+    def test_every_command_of_the_administrator_shows_an_example(self) -> None:
+        """The shortest way to know how it is typed."""
+        groups: list[Any] = [admin.main]
+        without = []
+        while groups:
+            for command in groups.pop().commands.values():
+                if hasattr(command, "commands"):
+                    groups.append(command)
+                elif "For example: spire" not in command.help and command.name not in ("login", "logout", "status"):
+                    without.append(command.name)
+        self.assertEqual(without, [])
+
+    def test_the_administrators_help_names_every_command(self) -> None:
+        """And where to begin."""
+        result = CliRunner().invoke(admin.main, ["--help"], prog_name="spire-admin")
+        self.assertEqual(result.exit_code, 0)
+        for word in ("group", "trader", "account", "limits", "entitle", "rule", "halt", "day", "audit", "login"):
+            self.assertIn(f"\n  {word} ", result.stdout)
+        self.assertIn("spire-admin login ACCOUNT", result.stdout)
+
+    def test_what_changes_something_for_good_needs_a_reason(self) -> None:
+        """It is asked for before anybody is asked to log in."""
+        for words in (
+            ["limits", "set", "ann", "--net-loss", "1"],
+            ["entitle", "grant", "ann", "--venue", "XNYS"],
+            ["rule", "add", "--on", "desk", "--reject"],
+            ["halt", "set", "--firm"],
+        ):
+            result = CliRunner().invoke(admin.main, words, env={"SPIRE_HOME": str(self.home)}, prog_name="spire-admin")
+            self.assertEqual(result.exit_code, 2, words)
+            self.assertIn("--reason", result.stderr)
 
     def test_the_version_is_told(self) -> None:
         """Also in a checkout that is not installed."""

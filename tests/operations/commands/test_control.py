@@ -1,18 +1,47 @@
 """`spire risk`, `limits`, `violations` and `halt`, and what opens the business day."""
 
 import json
+from collections.abc import Awaitable, Callable
+from io import StringIO
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from spire.client.platform import Spire
 from spire.operations.commands.output import Output
+from spire.operations.commands.risk import show
 from spire.operations.commands.violations import violations
 from spire.operations.day import main as day
+from spire.wire.errors import SpireError
 from tests.operations.commands.room import CommandTestCase
 
 
-class ViolationTests(CommandTestCase):
+class Kept(Output):
+    """Keeps what it is told to write."""
+
+    def __init__(self, written: list[str]) -> None:
+        super().__init__(as_json=True, stderr=StringIO())
+        self._written = written
+
+    def write(self, text: str) -> None:
+        """Keep it."""
+        self._written.append(text)
+
+
+class FollowTestCase(CommandTestCase):
+    """Commands that go on until they are ended."""
+
+    def followed(self, account: str, body: Callable[[Spire], Awaitable[None]]) -> Deferred[None]:
+        """Run what goes on, as an account."""
+
+        async def follow() -> None:
+            async with self.client(account) as spire:
+                await body(spire)
+
+        return Deferred.fromCoroutine(follow())
+
+
+class ViolationTests(FollowTestCase):
     """Orders that break a rule."""
 
     def test_a_refusal_names_its_rule_and_is_seen_as_a_violation(self) -> None:
@@ -65,19 +94,12 @@ class ViolationTests(CommandTestCase):
         self.platform.advance(1.0)
         self.spire("order", "submit", "buy", "8", "BLUE.DEMO", "--limit", "0.01", "--client-order-id", "before")
         written: list[str] = []
+        body: Any = violations.callback.__wrapped__  # type: ignore[union-attr]
 
-        class Kept(Output):
-            """Keeps what it is told to write."""
-
-            def write(self, text: str) -> None:
-                """Keep it."""
-                written.append(text)
-
-        async def follow() -> None:
-            async with self.client("demo_trader") as spire:
-                await followed(spire, Kept(as_json=True), int(rule["rule_id"]))
-
-        following = Deferred.fromCoroutine(follow())
+        following = self.followed(
+            "demo_trader",
+            lambda spire: body(spire, Kept(written), None, None, int(rule["rule_id"]), 50, True),
+        )
         self.platform.advance(3.0)
         self.spire("order", "submit", "buy", "9", "BLUE.DEMO", "--limit", "0.01", "--client-order-id", "after")
         self.platform.advance(2.0)
@@ -87,12 +109,6 @@ class ViolationTests(CommandTestCase):
         ids = [each["client_order_id"] for each in map(json.loads, written)]
         self.assertEqual(ids, ["before", "after"])
         self.admin("rule", "change", rule["rule_id"], "--state", "disabled", "--reason", "over")
-
-
-async def followed(spire: Spire, output: Output, rule_id: int) -> None:
-    """Follow the violations of one rule, as the command does."""
-    body: Any = violations.callback
-    await body.__wrapped__(spire, output, None, None, rule_id, 50, True)
 
 
 class HaltTests(CommandTestCase):
@@ -150,7 +166,7 @@ class HaltTests(CommandTestCase):
             self.assertEqual(self.refused("halt", *words)["code"], "FORBIDDEN", words)
 
 
-class RiskTests(CommandTestCase):
+class RiskTests(FollowTestCase):
     """Where an account stands, by the Risk Server."""
 
     def test_a_position_is_shown_with_its_mark(self) -> None:
@@ -165,6 +181,25 @@ class RiskTests(CommandTestCase):
         shown = self.spire("risk", "show", "--account", "demo_trader")
         self.assertRegex(shown, r"(?m)^demo_trader +ACTIVE ")
         self.assertRegex(shown, r"(?m)^ACME\.DEMO +100 ")
+
+    def test_an_account_is_followed_until_it_may_no_longer_be_seen(self) -> None:
+        """Each change is a line; the end is an error, not silence."""
+        self.admin("group", "create", "theta")
+        (made,) = self.admin("trader", "create", "tim", "--group", "theta")
+        self.passwords["tim"] = made["password"]
+        self.make_person("max", "manager:theta")
+        self.platform.advance(2.0)
+        written: list[str] = []
+        body: Any = show.callback.__wrapped__  # type: ignore[union-attr]
+        following = self.followed("max", lambda spire: body(spire, Kept(written), None, True))
+        self.platform.advance(3.0)
+        self.admin("limits", "set", "tim", "--buying-power", "1", "--net-loss", "777", "--reason", "small")
+        self.platform.advance(3.0)
+        limits = [json.loads(line)["net_loss"] for line in written]
+        self.assertEqual((limits[0], limits[-1]), (None, "777"))
+        self.admin("account", "roles", "max", "--add", "trader:theta", "--remove", "manager:theta")
+        self.platform.advance(5.0)
+        self.failureResultOf(following, SpireError)
 
     def test_strangers_see_no_account(self) -> None:
         """Whether they name one or not."""

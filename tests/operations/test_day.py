@@ -1,0 +1,92 @@
+"""Which date the firm has, and what is refused before anybody is asked to open it."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from spire.operations.day import FIRM_ZONE, firm_date, firm_zone, main
+from spire.operations.layout import Layout
+from spire.values.time import parse_timestamp
+from spire.wire.errors import Invalid
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEPLOYMENT = 'environment = "DEMO"\n[locator]\naddresses = ["127.0.0.1:1"]\nauthority = "../authority.pem"\n'
+
+
+class FirmDateTests(SynchronousTestCase):
+    """The firm's day begins at its own midnight."""
+
+    def setUp(self) -> None:
+        self.layout = Layout(Path(self.mktemp()).absolute())
+        self.layout.etc.mkdir(parents=True)
+
+    def write(self, text: str) -> None:
+        """Write Order Execution's configuration."""
+        self.layout.configuration("order-execution").write_text(text)
+
+    def test_late_in_the_evening_it_is_still_yesterday_in_new_york(self) -> None:
+        """By UTC the next day has begun; after midnight there it has."""
+        self.assertEqual(firm_date(parse_timestamp("2013-10-08T03:59:59Z"), "America/New_York"), "2013-10-07")
+        self.assertEqual(firm_date(parse_timestamp("2013-10-08T04:00:00Z"), "America/New_York"), "2013-10-08")
+
+    def test_the_zone_is_order_executions(self) -> None:
+        """Both must agree on the day."""
+        self.write('[order_execution]\nfirm_zone = "Asia/Tokyo"\n')
+        self.assertEqual(firm_zone(self.layout), "Asia/Tokyo")
+
+    def test_without_one_it_is_new_york(self) -> None:
+        """As for Order Execution."""
+        self.write("[run]\n")
+        self.assertEqual(firm_zone(self.layout), FIRM_ZONE)
+
+    def test_a_zone_that_there_is_not_is_refused_with_its_file(self) -> None:
+        """Nobody guesses a date."""
+        self.write('[order_execution]\nfirm_zone = "America/Gotham"\n')
+        error = self.assertRaises(Invalid, firm_zone, self.layout)
+        self.assertIn("America/Gotham", error.message)
+        self.assertIn("order-execution.toml", error.message)
+
+    def test_without_a_configuration_it_is_refused(self) -> None:
+        """On a machine that only has the client's file."""
+        self.assertIn("order-execution.toml", self.assertRaises(Invalid, firm_zone, self.layout).message)
+
+
+class ScriptTests(SynchronousTestCase):
+    """The script's own refusals, and its file."""
+
+    def setUp(self) -> None:
+        self.layout = Layout(Path(self.mktemp()).absolute())
+        self.layout.etc.mkdir(parents=True)
+
+    def run_script(self, *words: str) -> Result:
+        """Run it in this process."""
+        return CliRunner().invoke(main, ["--home", str(self.layout.home), "--json", *words])
+
+    def test_without_an_instance_it_says_how_one_is_made(self) -> None:
+        """As every command does."""
+        result = self.run_script()
+        self.assertEqual(result.exit_code, 1)
+        self.assertIn("bin/quickstart", json.loads(result.stderr)["error"]["message"])
+
+    def test_without_its_secret_it_says_how_that_is_made(self) -> None:
+        """An instance of an earlier release has none until set-up runs again."""
+        (self.layout.home / "authority.pem").write_text("")
+        self.layout.configuration("client").write_text(DEPLOYMENT)
+        self.layout.configuration("order-execution").write_text("")
+        result = self.run_script("--date", "2013-10-07")
+        self.assertEqual(result.exit_code, 1)
+        error = json.loads(result.stderr)["error"]
+        self.assertEqual(error["code"], "INVALID")
+        self.assertIn("bin/manage setup", error["message"])
+
+    def test_the_file_is_run_by_any_python_of_the_machine(self) -> None:
+        """It goes on with that of the checkout, whoever calls it from wherever."""
+        script = ROOT / "bin" / "reset_risk_states.py"
+        self.assertTrue(os.access(script, os.X_OK))
+        done = subprocess.run([script, "--help"], capture_output=True, text=True, cwd="/", check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Usage: bin/reset_risk_states.py", done.stdout)
