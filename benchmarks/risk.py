@@ -2,8 +2,8 @@
 
     python -m benchmarks.risk [--rounds 5] [--pin]
 
-One process, nothing on the wire: marks are taken as `MarketWatch` tells them, and after each batch of quotes every account that changed
-is worked out and looked at as `Supervision` does. Each of 500 instruments is held by 20 accounts; a quote moves one instrument by a
+One process, nothing on the wire: after each batch of quotes `MarketWatch` tells the marks of the instruments that moved, and every account
+that changed is worked out and looked at, as `Supervision` does. Each of 500 instruments is held by 20 accounts; a quote moves one instrument by a
 tick. An update is one quote that has reached the figures of everybody who holds the instrument. A batch of 1 judges after each
 quote, one of 500 is what a busy market brings between two looks (0.25 s). The peer works the profit of all positions out from
 nothing after each batch, as a plain implementation would; at the end both must agree to the last millionth.
@@ -40,7 +40,7 @@ BOUNDS: Final = Bounds(net_loss=Money(10**15), transition_seconds=60, allowed_st
 SAME: Final = Conversion(numerator=1, denominator=1, rate_ids=())
 
 
-def convert(base: Currency, counter: Currency) -> Conversion:  # noqa: ARG001 (everything is in US dollars)
+def convert(base: Currency, counter: Currency) -> Conversion:
     """Return that nothing is to be converted."""
     return SAME
 
@@ -49,10 +49,10 @@ class Firm:
     """The same accounts for both: a book that follows, and portfolios that are worked out."""
 
     def __init__(self) -> None:
-        self.random = random.Random(20131008)  # noqa: S311 (a benchmark repeats)
+        self.random = random.Random(20131008)
         self.book = Book()
         self.portfolios: dict[int, Portfolio] = {}
-        self.prices = {number: 50 * SCALE for number in range(1, INSTRUMENTS + 1)}
+        self.prices = dict.fromkeys(range(1, INSTRUMENTS + 1), 50 * SCALE)
         for account in range(1, ACCOUNTS + 1):
             self.book.open(account, USD)
             postings = [self._posting(account, (account + step) % INSTRUMENTS + 1) for step in range(POSITIONS)]
@@ -105,8 +105,7 @@ def judge(closed: Money, day: Money) -> None:
 def follow(firm: Firm, batch: int) -> None:
     """Take a batch of quotes, then work out and judge who changed."""
     book = firm.book
-    for _ in range(batch):
-        number = firm.move()
+    for number in {firm.move() for _ in range(batch)}:
         book.mark(number, firm.marks(number))
     for account in book.dirty:
         figures = book.figures(account, convert)

@@ -4,7 +4,7 @@ Each account keeps exact sums by currency; a posting or a mark moves them by wha
 instrument. Figures in an account's own currency are worked out when somebody asks for them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field, frozen
 
@@ -63,9 +63,10 @@ class Figures:
 
 @define(eq=False)
 class Holding:
-    """What one account has of one instrument, and what the sums hold of it."""
+    """What one account has of one instrument, and what `sums` hold of it."""
 
     position: Position
+    sums: "Sums"
     baseline: BaselinePosition | None = None
     mark: Mark | None = None
     unrealised: int = 0
@@ -157,18 +158,29 @@ class Book:
         if self._marks.get(instrument_id, UNKNOWN) == marks:
             return
         self._marks[instrument_id] = marks
-        for account_id, holding in self._holders.get(instrument_id, {}).items():
-            self._remark(account_id, self.accounts[account_id], instrument_id, holding)
+        holders = self._holders.get(instrument_id)
+        if holders is None:
+            return
+        for account_id, holding in holders.items():
+            mark = marks.long if holding.position.quantity > 0 else marks.short
+            known = holding.mark
+            if mark is None or known is None or mark.is_fresh is not known.is_fresh:
+                self._remark(account_id, self.accounts[account_id], instrument_id, holding)
+                continue
+            value = unrealised(holding.position, mark.price)
+            holding.sums.unrealised += value - holding.unrealised
+            holding.unrealised, holding.mark = value, mark
+        self.dirty.update(holders)
 
     def rebase(self, account_id: int, baseline: Iterable[BaselinePosition]) -> None:
         """Let the day begin at a baseline."""
         book = self.accounts[account_id]
         for number, holding in book.holdings.items():
-            self._rebase(book, holding, None)
+            self._rebase(holding, None)
             self._remark(account_id, book, number, holding)
         for row in baseline:
             holding = self._holding(book, row.instrument_id, row.currency)
-            self._rebase(book, holding, row)
+            self._rebase(holding, row)
             self._remark(account_id, book, row.instrument_id, holding)
         self.dirty.add(account_id)
 
@@ -177,7 +189,7 @@ class Book:
     def figures(self, account_id: int, convert: Convert) -> Figures:
         """Return where an account stands in its own currency; each currency's sum is converted once, rounded half-even."""
         book = self.accounts[account_id]
-        totals = [0, 0, 0, 0, 0, 0]
+        totals: Sequence[int] = (0, 0, 0, 0, 0, 0)
         unconverted = []
         for currency, sums in book.sums.items():
             parts = _parts(sums)
@@ -189,7 +201,7 @@ class Book:
                     unconverted.append(str(currency))
                     continue
                 parts = tuple(conversion.convert(Money(part), Rounding.HALF_EVEN) for part in parts)
-            totals = [total + part for total, part in zip(totals, parts, strict=True)]
+            totals = parts if len(book.sums) == 1 else [sum(pair) for pair in zip(totals, parts, strict=True)]
         return Figures(
             currency=book.currency,
             realised=Money(totals[0]),
@@ -231,15 +243,15 @@ class Book:
     def _holding(self, book: AccountBook, instrument_id: int, currency: Currency) -> Holding:
         holding = book.holdings.get(instrument_id)
         if holding is None:
-            holding = book.holdings[instrument_id] = Holding(Position(currency=currency))
-            book.sums.setdefault(currency, Sums())
+            sums = book.sums.setdefault(currency, Sums())
+            holding = book.holdings[instrument_id] = Holding(Position(currency=currency), sums)
         return holding
 
     def _move(
         self, account_id: int, book: AccountBook, instrument_id: int, holding: Holding, position: Position
     ) -> None:
         before = holding.position
-        sums = book.sums[before.currency]
+        sums = holding.sums
         sums.realised += position.realised - before.realised
         sums.fees += position.fees - before.fees
         holding.position = position
@@ -261,14 +273,14 @@ class Book:
         value = 0 if mark is None else unrealised(position, mark.price)
         if value != holding.unrealised or mark != holding.mark:
             self.dirty.add(account_id)
-            book.sums[position.currency].unrealised += value - holding.unrealised
+            holding.sums.unrealised += value - holding.unrealised
             holding.unrealised, holding.mark = value, mark
         is_held = position.quantity != 0
         _tell(book.unmarked, instrument_id, is_held and mark is None)
         _tell(book.not_fresh, instrument_id, is_held and (mark is None or not mark.is_fresh))
 
-    def _rebase(self, book: AccountBook, holding: Holding, row: BaselinePosition | None) -> None:
-        sums = book.sums[holding.position.currency]
+    def _rebase(self, holding: Holding, row: BaselinePosition | None) -> None:
+        sums = holding.sums
         before = holding.baseline
         if before is not None:
             sums.baseline_realised -= before.realised

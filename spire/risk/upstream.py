@@ -80,6 +80,7 @@ class MarketWatch:
         self._tasks = tasks
         self._watched: dict[int, Watched] = {}
         self._unknown: set[int] = set()
+        self._moved: set[int] = set()
         self._is_closed = False
 
     @property
@@ -106,6 +107,7 @@ class MarketWatch:
         """Look at all markets anew, and follow again what ended; call several times a second."""
         for number in tuple(self._unknown):
             self.follow(number)
+        self.settle()
         trusts: dict[Venue, Trust] = {}
         for number, watched in self._watched.items():
             venue = watched.instrument.listing_venue
@@ -117,6 +119,12 @@ class MarketWatch:
                 self._say(number, watched)
             if not watched.is_followed:
                 self.follow(number)
+
+    def settle(self) -> None:
+        """Tell the marks of instruments that moved: once, however many quotes there were."""
+        moved, self._moved = self._moved, set()
+        for number in moved:
+            self._say(number, self._watched[number])
 
     def tradable(self, instrument_id: int) -> Tradable | None:
         """Return how an instrument can be traded now; None for one that is not known."""
@@ -206,14 +214,14 @@ class MarketWatch:
     def quoted(self, number: int, watched: Watched, records: Records) -> None:
         """Take the next quotes of an instrument."""
         watched.prices = _quoted(watched.prices, records)
-        self._say(number, watched)
+        self._moved.add(number)
 
     def printed(self, number: int, watched: Watched, records: Records) -> None:
         """Take the next prints of an instrument."""
         prices = _printed(watched.prices, _counting(records))
         if prices is not watched.prices:
             watched.prices = prices
-            self._say(number, watched)
+            self._moved.add(number)
 
     def lost(self, watched: Watched, error: SpireError) -> None:
         """Know that records are missing, or that there are no more."""

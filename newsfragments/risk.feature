@@ -1,0 +1,1 @@
+The Risk Server follows positions and the profit of each trading account's day, stops and flattens accounts that lose more than their limit, opens business days and lets a risk officer release an account.

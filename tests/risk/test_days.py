@@ -1,0 +1,295 @@
+"""Opening a business day, and releasing an account on the same day."""
+
+from spire.execution.values import HaltRequest
+from spire.risk.values import BaselineKind, OpenedAccount
+from spire.values.orders import Side
+from spire.values.risk import HaltMode, HaltScope, RiskMode
+from spire.values.time import NANOSECONDS, Timestamp
+from tests.risk.room import CLOSE, TODAY, TOMORROW, RiskRoomTestCase
+from tests.values.examples import dollars
+
+NEXT_MORNING = Timestamp(CLOSE + (17 * 3600 + 1860) * NANOSECONDS)
+
+
+class LossTestCase(RiskRoomTestCase):
+    """An account that can lose."""
+
+    def lose(self, keep: int = 0) -> None:
+        """Realise a loss beyond the limit and keep some shares."""
+        self.quote(14.00, 14.02, size=5_000)
+        self.submit(Side.BUY, 1_000 + keep)
+        self.quote(13.89, 13.91, size=5_000)
+        self.submit(Side.SELL, 1_000)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+
+    def open(self, business_date: str) -> OpenedAccount:
+        """Open a day at Risk, and return what became of the account."""
+        accounts = self.run_(self.risk.open_day(business_date))
+        (found,) = [each for each in accounts if each.trading_account_id == self.account]
+        self.advance(1.5)
+        opened: OpenedAccount = found
+        return opened
+
+
+class DayTests(LossTestCase):
+    """The next business day."""
+
+    def tomorrow(self) -> OpenedAccount:
+        """Open the next business day at Administration, then at Risk."""
+        self.run_(self.administration.open_business_day(TOMORROW))
+        return self.open(TOMORROW)
+
+    def test_an_account_gets_a_record_and_its_allowed_state(self) -> None:
+        """What it lost the day before is forgotten."""
+        self.lose()
+        opened = self.tomorrow()
+        self.assertEqual((opened.outcome, opened.mode), ("OPENED", RiskMode.ACTIVE))
+        state = self.state()
+        assert state is not None
+        self.assertEqual((state.mode, state.expiry), (RiskMode.ACTIVE, None))
+        portfolio = self.portfolio()
+        self.assertEqual((portfolio.business_date, portfolio.day_profit), (TOMORROW, 0))
+        baseline = self.store.last_baseline(self.account)
+        self.assertEqual((baseline.kind, baseline.business_date), (BaselineKind.START_OF_DAY, TOMORROW))
+        self.assertEqual(baseline.day_profit, -dollars(130))
+        self.submit(Side.BUY, 10)
+
+    def test_a_carried_position_counts_from_its_closing_mark(self) -> None:
+        """The last print of the day before; the gain until then is not of today."""
+        self.submit(Side.BUY, 100)
+        self.print_(14.50)
+        self.quote(14.48, 14.52, time=CLOSE)
+        self.tomorrow()
+        (row,) = self.store.last_baseline(self.account).positions
+        self.assertEqual(row.mark, dollars(14.50))
+        self.run_(self.feed.end())
+        self.feed = self.open_feed(TOMORROW)
+        self.quote(14.40, 14.44, time=NEXT_MORNING)
+        self.advance(1.0)
+        self.assertEqual(self.portfolio().day_profit, -dollars(10))
+
+    def test_the_record_survives_a_restart(self) -> None:
+        """The day goes on counting from it."""
+        self.submit(Side.BUY, 100)
+        self.quote(14.50, 14.52)
+        self.tomorrow()
+        self.restart_risk()
+        self.quote(14.40, 14.42)
+        self.assertEqual(self.portfolio().day_profit, -dollars(10))
+
+    def test_what_is_open_is_not_touched(self) -> None:
+        """Neither its record nor its state."""
+        self.tomorrow()
+        baseline = self.store.last_baseline(self.account)
+        self.lose()
+        opened = self.open(TOMORROW)
+        self.assertEqual((opened.outcome, opened.mode), ("ALREADY_OPEN", RiskMode.CLOSE_ORDERS))
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        self.assertEqual(self.store.last_baseline(self.account), baseline)
+        self.assertEqual(len(self.store.audited("day.open")), 2)
+
+    def test_a_disabled_account_that_is_flat_is_opened(self) -> None:
+        """Risk is done with it."""
+        self.lose()
+        self.advance(35.0)
+        self.assertIs(self.mode(), RiskMode.DISABLED)
+        self.assertEqual(self.tomorrow().outcome, "OPENED")
+        self.assertIs(self.mode(), RiskMode.ACTIVE)
+
+    def test_a_disabled_account_with_positions_is_kept(self) -> None:
+        """It has its record, and a person must release it, also after it has become flat."""
+        self.lose(keep=200)
+        self.quote(13.89, 13.91, time=CLOSE)
+        self.advance(35.0)
+        opened = self.tomorrow()
+        self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.DISABLED))
+        self.assertEqual(opened.reason, "it is DISABLED and has positions")
+        self.assertEqual(self.store.last_baseline(self.account).business_date, TOMORROW)
+        self.run_(self.feed.end())
+        self.feed = self.open_feed(TOMORROW)
+        self.quote(13.89, 13.91, time=NEXT_MORNING)
+        self.advance(2.0)
+        self.assertEqual(self.held(), 0)
+        self.assertEqual(self.open(TOMORROW).outcome, "KEPT")
+        self.assertIs(self.mode(), RiskMode.DISABLED)
+
+    def test_an_account_under_a_persons_halt_is_kept(self) -> None:
+        """What a person set a person releases."""
+        self.lose()
+        request = HaltRequest(
+            scope=HaltScope.TRADING_ACCOUNT, scope_id=self.account, mode=HaltMode.NO_OPENING, reason="look at it first"
+        )
+        self.run_(self.orders_of(self.officer).set_halt(request))
+        self.advance(0.5)
+        opened = self.tomorrow()
+        self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.CLOSE_ORDERS))
+        self.assertIn("look at it first", opened.reason)
+
+    def test_limits_that_allow_less_hold_on_every_day(self) -> None:
+        """The allowed state is what it gets."""
+        self.set_limits(allowed_state=RiskMode.CLOSE_ORDERS)
+        self.advance(1.5)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        opened = self.tomorrow()
+        self.assertEqual((opened.outcome, opened.mode), ("OPENED", RiskMode.CLOSE_ORDERS))
+
+    def test_while_the_database_is_away_nothing_is_opened(self) -> None:
+        """Asked again it is."""
+        self.lose()
+        self.run_(self.administration.open_business_day(TOMORROW))
+        before = self.store.last_baseline(self.account)
+        self.store.is_down = True
+        error = self.refusal(self.risk.open_day(TOMORROW))
+        self.assertEqual(error.coded, "UNAVAILABLE")
+        self.assertEqual(self.portfolio().day_profit, -dollars(130))
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        self.assertEqual(self.store.last_baseline(self.account), before)
+        self.store.is_down = False
+        self.assertEqual(self.open(TOMORROW).outcome, "OPENED")
+        self.assertIs(self.mode(), RiskMode.ACTIVE)
+
+    def test_a_state_that_could_not_be_written_is_written_when_the_day_is_opened_again(self) -> None:
+        """With the record that it has already, also after a restart of Risk."""
+        self.lose()
+        self.run_(self.administration.open_business_day(TOMORROW))
+        self.advance(0.5)
+        self.platform.network.drop("administration_service")
+        self.platform.network.faults.refuse.add("127.0.0.1:20100")
+        error = self.refusal(self.risk.open_day(TOMORROW))
+        self.assertEqual(error.coded, "UNAVAILABLE")
+        baseline = self.store.last_baseline(self.account)
+        self.assertEqual(baseline.business_date, TOMORROW)
+        self.assertFalse(self.store.opened_day(self.account).is_complete)
+        self.platform.network.faults.refuse.clear()
+        self.advance(10.0)
+        self.restart_risk()
+        self.assertEqual(self.open(TOMORROW).outcome, "OPENED")
+        self.assertIs(self.mode(), RiskMode.ACTIVE)
+        self.assertEqual(self.store.last_baseline(self.account), baseline)
+
+    def test_only_the_current_business_date_is_opened(self) -> None:
+        """Administration says which it is; the attempt is recorded."""
+        error = self.refusal(self.risk.open_day(TOMORROW))
+        self.assertEqual((error.coded, error.details["business_date"]), ("CONFLICT", TODAY))
+        self.assertEqual(self.store.audited("day.open")[-1].outcome, "CONFLICT")
+
+    def test_what_is_no_date_is_invalid(self) -> None:
+        """With the argument."""
+        error = self.refusal(self.risk.open_day("8.10.2013"))
+        self.assertEqual((error.coded, error.details["argument"]), ("INVALID", "business_date"))
+
+    def test_a_trader_opens_no_day(self) -> None:
+        """The attempt is recorded."""
+        error = self.refusal(self.risk_of("demo_trader").open_day(TODAY))
+        self.assertEqual(error.coded, "FORBIDDEN")
+        event = self.store.audited("day.open")[-1]
+        self.assertEqual((event.actor_name, event.outcome), ("demo_trader", "FORBIDDEN"))
+
+    def test_operators_and_administrators_open_days(self) -> None:
+        """As risk officers do."""
+        self.person("oscar", "operator")
+        for account in ("oscar", "administrator"):
+            self.assertTrue(self.run_(self.risk_of(account).open_day(TODAY)))
+
+
+class ReleaseTests(LossTestCase):
+    """The same day."""
+
+    def test_a_release_with_a_new_baseline_forgives(self) -> None:
+        """The account trades again, and its day counts from here."""
+        self.lose(keep=100)
+        portfolio = self.run_(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual((portfolio.mode, portfolio.day_profit), (RiskMode.ACTIVE, 0))
+        state = self.state()
+        assert state is not None
+        self.assertEqual((state.mode, state.reason), (RiskMode.ACTIVE, "talked to him"))
+        self.assertEqual(state.on_behalf_of, self.link(self.officer).login.account_id)
+        self.assertIs(self.store.last_baseline(self.account).kind, BaselineKind.RELEASE)
+        (event,) = self.store.audited("account.release")
+        self.assertEqual((event.actor_name, event.reason, event.outcome), (self.officer, "talked to him", "DONE"))
+        self.advance(5.0)
+        self.submit(Side.BUY, 10)
+        self.assertIs(self.mode(), RiskMode.ACTIVE)
+
+    def test_a_release_on_the_old_baseline_needs_a_higher_limit(self) -> None:
+        """Else it would be undone at once."""
+        self.lose()
+        error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=False))
+        self.assertEqual((error.coded, error.details["reason"]), ("CONFLICT", "STILL_BREACHED"))
+        self.assertEqual((error.details["limit"], error.details["observed"]), ("-100", "-130"))
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        self.set_limits(net_loss=dollars(500))
+        self.run_(self.risk.release(self.account, "a higher limit", new_baseline=False))
+        self.assertIs(self.mode(), RiskMode.ACTIVE)
+        self.advance(5.0)
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, -dollars(130)))
+
+    def test_a_new_loss_after_a_release_acts_again(self) -> None:
+        """The new baseline has the whole limit before it."""
+        self.lose()
+        self.run_(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.quote(14.00, 14.02, size=5_000)
+        self.submit(Side.BUY, 1_000)
+        self.quote(13.89, 13.91, size=5_000)
+        self.submit(Side.SELL, 1_000)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+
+    def test_a_disabled_account_is_released_too(self) -> None:
+        """And survives a restart as what it is."""
+        self.lose()
+        self.advance(35.0)
+        self.run_(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.restart_risk()
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
+
+    def test_the_wrong_person_releases_nothing(self) -> None:
+        """Neither the trader nor an administrator; both attempts are recorded."""
+        self.lose()
+        for account in ("demo_trader", "administrator"):
+            error = self.refusal(self.risk_of(account).release(self.account, "please", new_baseline=True))
+            self.assertEqual(error.coded, "FORBIDDEN")
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        outcomes = [(event.actor_name, event.outcome) for event in self.store.audited("account.release")]
+        self.assertEqual(outcomes, [("demo_trader", "FORBIDDEN"), ("administrator", "FORBIDDEN")])
+
+    def test_an_account_that_is_active_is_not_released(self) -> None:
+        """There is nothing to release it from."""
+        error = self.refusal(self.risk.release(self.account, "just so", new_baseline=True))
+        self.assertEqual(error.coded, "CONFLICT")
+
+    def test_a_release_has_a_reason(self) -> None:
+        """And an account."""
+        self.lose()
+        error = self.refusal(self.risk.release(self.account, " ", new_baseline=True))
+        self.assertEqual((error.coded, error.details["argument"]), ("INVALID", "reason"))
+        self.assertEqual(self.refusal(self.risk.release(4_711, "just so", new_baseline=True)).coded, "NOT_FOUND")
+
+    def test_limits_that_allow_nothing_are_changed_first(self) -> None:
+        """A release gives the allowed state, and no more."""
+        self.set_limits(allowed_state=RiskMode.DISABLED)
+        self.advance(2.0)
+        error = self.refusal(self.risk.release(self.account, "just so", new_baseline=True))
+        self.assertEqual((error.coded, error.details["mode"]), ("CONFLICT", "DISABLED"))
+
+    def test_while_the_database_is_away_nobody_is_released(self) -> None:
+        """Nothing is half done: neither forgiven nor released."""
+        self.lose()
+        self.store.is_down = True
+        error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual(error.coded, "UNAVAILABLE")
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.CLOSE_ORDERS, -dollars(130)))
+
+
+class CurrencyTests(LossTestCase):
+    """An account whose own currency is not that of its limits and trades."""
+
+    def test_profit_and_limit_are_in_the_currency_of_the_account(self) -> None:
+        """Two US dollars lost are 2.0714 Canadian ones, and the limit of 100 is 103.57."""
+        account = self.trader("ben", currency="CAD")
+        self.advance(1.0)
+        self.run_(self.orders_of("ben").submit(self.request(Side.BUY, 100, trading_account_id=account)))
+        self.advance(1.0)
+        portfolio = self.portfolio(account)
+        self.assertEqual((portfolio.currency, portfolio.day_profit), ("CAD", -2_071_400))
+        self.assertEqual(portfolio.net_loss, 103_570_000)
+        self.assertFalse(portfolio.is_blind)
