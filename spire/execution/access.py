@@ -35,8 +35,8 @@ def has_role(directory: Directory, identity: Identity, roles: frozenset[str]) ->
 
 def has_capability(directory: Directory, identity: Identity, *capabilities: str) -> bool:
     """Return whether a service holds one of the capabilities, by its ticket and at this moment."""
-    now = directory.capabilities(identity.account_id)
-    return any(identity.holds(each) and each in now for each in capabilities)
+    held = [each for each in capabilities if identity.holds(each)]
+    return bool(held) and not directory.capabilities(identity.account_id).isdisjoint(held)
 
 
 def is_risk(directory: Directory, identity: Identity) -> bool:

@@ -14,6 +14,7 @@ from spire.database.ordered_writer import SqlWriterStore
 from spire.database.transaction import Transaction
 from spire.execution.firm_rows import AUDIT_TABLE, firm_activity, read_halts, write_firm
 from spire.execution.interfaces import IExecutionStore
+from spire.execution.order_rows import VENUE_ORDER, VERSION, first_version, venue_order_of, venue_row, version_row
 from spire.execution.rows import PLACE, Columns, insert, select
 from spire.execution.values import (
     FIRM,
@@ -31,10 +32,10 @@ from spire.execution.values import (
 from spire.values.amounts import Money, Quantity
 from spire.values.audit import AuditQuery
 from spire.values.codes import Currency
-from spire.values.orders import ExecType, Side, VersionState
+from spire.values.orders import ExecType, Side
 from spire.values.posting import Posting
 from spire.values.report import Report
-from spire.values.submission import OrderVersion, Submission, VenueOrder, terms_of
+from spire.values.submission import Submission
 from spire.values.time import Timestamp
 
 R = TypeVar("R")
@@ -48,11 +49,6 @@ POSTINGS = Columns(Posting)
 ORDERS = Columns(OrderView, skip=frozenset({"submission"}))
 
 _ORDER = ("order_id", "trading_account_id", "is_live", *ORDERS.names)
-_VERSION = (
-    "order_id", "version", "client_order_id", "orig_client_order_id", "quantity", "limit_price", "stop_price",
-    "display_quantity", "minimum_quantity", "time_in_force", "expire_time", "requested_by", "time", "state",
-)  # fmt: skip
-_VENUE_ORDER = ("destination", "venue_client_order_id", "order_id", "version", "venue_order_id")
 _POSITION = (
     "trading_account_id", "instrument_id", "currency", "quantity", "cost", "realised", "fees", "activity_sequence",
 )  # fmt: skip
@@ -62,8 +58,8 @@ INSERT_SUBMISSION = insert("execution_submissions", (*SUBMISSIONS.names, *PLACE)
 INSERT_REPORT = insert("execution_reports", (*REPORTS.names, *PLACE))
 INSERT_POSTING = insert("execution_postings", (*POSTINGS.names, *PLACE))
 PUT_ORDER = insert("execution_orders", _ORDER, update=_ORDER[2:])
-PUT_VERSION = insert("execution_order_versions", _VERSION, update=("state",))
-PUT_VENUE_ORDER = insert("execution_venue_orders", _VENUE_ORDER, update=("venue_order_id",))
+PUT_VERSION = insert("execution_order_versions", VERSION, update=("state",))
+PUT_VENUE_ORDER = insert("execution_venue_orders", VENUE_ORDER, update=("venue_order_id",))
 PUT_POSITION = insert("execution_positions", _POSITION, update=_POSITION[2:])
 PUT_HEAD = insert(
     "execution_accounts",
@@ -241,9 +237,9 @@ def write(transaction: Transaction, batches: Sequence[Batch]) -> None:
     orders = {item.order.order_id: item.order for item in items if item.order is not None}
     _many(transaction, PUT_ORDER, map(_order_row, _in_order(orders)))
     submissions = [event.submission for event in events if event.submission is not None]
-    _many(transaction, PUT_VERSION, (_version_row(first_version(each)) for each in submissions))
+    _many(transaction, PUT_VERSION, (version_row(first_version(each)) for each in submissions))
     venue_orders = (venue_order_of(event.report) for event in events)
-    _many(transaction, PUT_VENUE_ORDER, (None if each is None else _venue_row(each) for each in venue_orders))
+    _many(transaction, PUT_VENUE_ORDER, (None if each is None else venue_row(each) for each in venue_orders))
     positions = {(item.position.trading_account_id, item.position.instrument_id): item.position
                  for item in items if item.position is not None}  # fmt: skip
     _many(transaction, PUT_POSITION, map(_position_row, _in_order(positions)))
@@ -256,32 +252,6 @@ def write(transaction: Transaction, batches: Sequence[Batch]) -> None:
     used = [_used_row(item.used) for item in items if item.used is not None]
     if _many(transaction, INSERT_USED_ID, used) < len(used):
         transaction.after_commit(_alarm, len(used))
-
-
-def first_version(submission: Submission) -> OrderVersion:
-    """Return version 1 of an order: its submission's own terms."""
-    return OrderVersion(
-        order_id=submission.order_id,
-        version=1,
-        client_order_id=submission.client_order_id,
-        terms=terms_of(submission),
-        requested_by=submission.entered_by,
-        time=submission.accepted,
-        state=VersionState.ACCEPTED,
-    )
-
-
-def venue_order_of(report: Report | None) -> VenueOrder | None:
-    """Return under which names the destination knows an order, where the report tells."""
-    if report is None or report.venue_order_id is None or report.exec_type is not ExecType.NEW:
-        return None
-    return VenueOrder(
-        destination=report.destination,
-        venue_client_order_id=str(report.order_id),
-        order_id=report.order_id,
-        version=report.version,
-        venue_order_id=report.venue_order_id,
-    )
 
 
 _log = Logger()
@@ -306,30 +276,6 @@ def _row(columns: Columns[Any], value: object | None, event: Activity) -> tuple[
 def _order_row(view: OrderView) -> tuple[Any, ...]:
     live = int(view.state().is_live)
     return (view.order_id, view.submission.trading_account_id, live, *ORDERS.row(view))
-
-
-def _version_row(version: OrderVersion) -> tuple[Any, ...]:
-    terms = version.terms
-    return (
-        version.order_id,
-        version.version,
-        version.client_order_id,
-        version.orig_client_order_id,
-        terms.quantity,
-        terms.limit_price,
-        terms.stop_price,
-        terms.display_quantity,
-        terms.minimum_quantity,
-        int(terms.time_in_force),
-        terms.expire_time,
-        version.requested_by,
-        version.time,
-        int(version.state),
-    )
-
-
-def _venue_row(order: VenueOrder) -> tuple[Any, ...]:
-    return (order.destination, order.venue_client_order_id, order.order_id, order.version, order.venue_order_id)
 
 
 def _position_row(held: HeldPosition) -> tuple[Any, ...]:
