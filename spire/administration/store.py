@@ -280,8 +280,7 @@ def _inserted(transaction: Transaction, sql: str, row: tuple[object, ...]) -> bo
 
 
 def _record_usage(transaction: Transaction, rows: list[tuple[object, ...]]) -> None:
-    for row in rows:
-        transaction.execute(INSERT_USAGE, row)
+    transaction.executemany(INSERT_USAGE, rows)
 
 
 def _record(transaction: Transaction, event: AuditEvent) -> None:

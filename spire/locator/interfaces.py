@@ -80,8 +80,8 @@ class ILocatorStore(Interface):
     async def signing_keys() -> list[SigningKey]:
         """Return the public halves of the signing keys, by creation."""
 
-    async def add_signing_key(key: SigningKey) -> None:
-        """Write the public half of a key; one that is there already is no error."""
+    async def add_signing_key(key: SigningKey, event: AuditEvent | None = None) -> None:
+        """Write the public half of a key, with the audit event of its making; one that is there already is no error."""
 
     async def retire_signing_key(key_id: str, retires: Timestamp) -> None:
         """Set when a key is no longer believed, unless that is set already."""

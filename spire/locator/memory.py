@@ -154,9 +154,11 @@ class MemoryLocatorStore:
         """Return the public halves of the signing keys."""
         return sorted(self._keys.values(), key=lambda key: (key.created, key.key_id))
 
-    async def add_signing_key(self, key: SigningKey) -> None:
+    async def add_signing_key(self, key: SigningKey, event: AuditEvent | None = None) -> None:
         """Write the public half of a key."""
         self._keys.setdefault(key.key_id, key)
+        if event is not None:
+            await self.record(event)
 
     async def retire_signing_key(self, key_id: str, retires: Timestamp) -> None:
         """Set when a key is no longer believed."""

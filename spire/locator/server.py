@@ -26,7 +26,7 @@ from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
 from spire.service.audit import AuditTrail
-from spire.values.audit import AuditQuery
+from spire.values.audit import AuditEvent, AuditQuery
 from spire.values.environment import Environment
 from spire.values.time import NANOSECONDS, Timestamp
 from spire.wire.errors import Forbidden, Invalid
@@ -106,12 +106,13 @@ class LocatorService:
             metrics=parts.metrics,
             random_bytes=parts.random_bytes,
         )
+        self._trail = AuditTrail(environment=parts.environment, clock=parts.clock, random_bytes=parts.random_bytes)
         self.editor = DirectoryEditor(
             live=self.live,
             store=parts.store,
             commits=commits,
             logins=self.logins,
-            trail=AuditTrail(environment=parts.environment, clock=parts.clock, random_bytes=parts.random_bytes),
+            trail=self._trail,
         )
 
     # Life
@@ -253,7 +254,9 @@ class LocatorService:
         key = make_key(self._parts.random_bytes)
         former = self._keys.key_id
         with store_errors():
-            await self._publish_key(key)
+            made = signing_key(key, self._clock.now()).key_id
+            event = self._trail.event(session, "signing_key.rotate", f"signing_key:{made}", before=former, after=made)
+            await self._publish_key(key, event)
         write_key(self._key_file, key)
         await self._clock.sleep(KEY_SETTLE_SECONDS)
         self._keys.use(key)
@@ -263,8 +266,8 @@ class LocatorService:
         self._log.info("signing key {key_id} took over from {former}", key_id=self._keys.key_id, former=former)
         return self._keys.key_id
 
-    async def _publish_key(self, key: Ed25519PrivateKey) -> None:
-        await self._store.add_signing_key(signing_key(key, self._clock.now()))
+    async def _publish_key(self, key: Ed25519PrivateKey, event: AuditEvent | None = None) -> None:
+        await self._store.add_signing_key(signing_key(key, self._clock.now()), event)
         self.live.take_keys(await self._store.signing_keys())
 
 

@@ -214,10 +214,9 @@ class LocatorStore:
         """Return the public halves of the signing keys."""
         return await self._run("locator.signing_keys", _signing_keys)
 
-    async def add_signing_key(self, key: SigningKey) -> None:
+    async def add_signing_key(self, key: SigningKey, event: AuditEvent | None = None) -> None:
         """Write the public half of a key."""
-        row = (key.key_id, key.public_key, key.created, key.retires)
-        await self._run("locator.add_signing_key", _each, PUT_KEY, [row])
+        await self._run("locator.add_signing_key", _add_signing_key, key, event)
 
     async def retire_signing_key(self, key_id: str, retires: Timestamp) -> None:
         """Set when a key is no longer believed."""
@@ -390,6 +389,12 @@ def _sessions(txn: Transaction, condition: str, parameter: str | int) -> list[Lo
         )
         for row in txn.fetch(f"{READ_SESSIONS}{condition} ORDER BY login_session", (parameter,))
     ]
+
+
+def _add_signing_key(txn: Transaction, key: SigningKey, event: AuditEvent | None) -> None:
+    txn.execute(PUT_KEY, (key.key_id, key.public_key, key.created, key.retires))
+    if event is not None:
+        _record(txn, event)
 
 
 def _signing_keys(txn: Transaction) -> list[SigningKey]:

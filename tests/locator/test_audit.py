@@ -88,6 +88,13 @@ class AuditTests(LocatorTestCase):
         self.assertIn('"kim"', renamed.before or "")
         self.assertIn('"kimberly"', renamed.after or "")
 
+    def test_another_signing_key_is_on_record(self) -> None:
+        """With the one before."""
+        former = self.wait(self.store.signing_keys())[0].key_id
+        made = self.wait(self.calls.rotate_signing_key())
+        (event,) = self.events(action="signing_key.rotate")
+        self.assertEqual((event.before, event.after, event.outcome), (former, made, DONE))
+
     def test_a_change_that_is_so_already_leaves_no_event(self) -> None:
         """Nothing happened."""
         kim = self.make_kim()
