@@ -120,9 +120,12 @@ class RelayedTopic(StreamListener[Records]):
             waiter.callback(self.topic)
 
     def update(self, records: Records) -> None:
-        """Publish the next records."""
+        """Publish the next records, with the range that Market Data said they cover."""
         assert self.topic is not None
-        self.topic.publish(records.tobytes(), len(records), int(records["sequence"][-1]))
+        assert self._subscription is not None
+        through = self._subscription.through
+        assert through is not None
+        self.topic.publish(records.tobytes(), len(records), through)
 
     def lost(self, error: SpireError) -> None:
         """Know of a hole, behind which a reset follows; or of the end of the stream."""
