@@ -1,6 +1,7 @@
 """Opening a business day, and releasing an account on the same day (docs/risk.md)."""
 
 import datetime
+import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -20,6 +21,7 @@ from spire.risk.ledgers import Ledgers
 from spire.risk.profit import Book
 from spire.risk.states import Loss, is_beyond
 from spire.risk.supervision import Supervision, Watched
+from spire.risk.upstream import MarketWatch
 from spire.risk.values import BaselineKind, OpenedAccount
 from spire.runtime.clock import Clock
 from spire.service.audit import AuditTrail
@@ -61,6 +63,7 @@ class Days:
         facts: Facts,
         book: Book,
         ledgers: Ledgers,
+        market: MarketWatch,
         supervision: Supervision,
         acting: Acting,
         baselines: Baselines,
@@ -71,6 +74,7 @@ class Days:
         self._facts = facts
         self._book = book
         self._ledgers = ledgers
+        self._market = market
         self._supervision = supervision
         self._acting = acting
         self._baselines = baselines
@@ -78,6 +82,7 @@ class Days:
         self._trail = trail
         self._clock = clock
         self._lock = DeferredLock()
+        self._was_opened = False
         self._results: dict[str, dict[int, OpenedAccount]] = {}
 
     # Opening
@@ -90,6 +95,7 @@ class Days:
             troubles: list[str] = []
             ids = sorted(self._supervision.accounts)
             changed = 0
+            self._was_opened = any(each.business_date == business_date for each in self._baselines.opened.values())
             for start in range(0, len(ids), AT_ONCE):
                 changed += await self._open_some(
                     session, business_date, ids[start : start + AT_ONCE], results, troubles
@@ -97,10 +103,7 @@ class Days:
             if changed:
                 counts = {outcome: self._count(results, outcome) for outcome in (OPENED, KEPT, ALREADY_OPEN)}
                 event = self._trail.event(
-                    session,
-                    "day.open",
-                    f"business_day:{business_date}",
-                    after=", ".join(f"{k} {v}" for k, v in counts.items()),
+                    session, "day.open", f"business_day:{business_date}", after=json.dumps(counts)
                 )
                 await self._record((), (), (event,))
             self._results = {business_date: results}
@@ -116,7 +119,7 @@ class Days:
             if account_id in done:
                 found.append(evolve(done[account_id], mode=self._facts.standing(account_id).mode))
             elif opened is not None and opened.business_date == business_date:
-                found.append(self._result(opened, ALREADY_OPEN if opened.outcome == OPENED else KEPT))
+                found.append(self._result(opened, KEPT if opened.outcome == KEPT else ALREADY_OPEN))
         return found
 
     async def _check_date(self, business_date: str) -> None:
@@ -172,6 +175,7 @@ class Days:
                 assert step.baseline is not None
                 self._baselines.take(step.baseline)
                 self._baselines.opened[step.watched.account_id] = step.opened
+            await self._take_note(steps)
             for step in steps:
                 await self._finish(step, business_date, results, troubles)
         finally:
@@ -184,9 +188,14 @@ class Days:
         account_id = watched.account_id
         if opened is not None and opened.business_date == business_date:
             return Step(watched=watched, opened=opened, baseline=None)
+        if opened is None and self._was_opened:
+            return Step(watched=watched, opened=_since(account_id, business_date), baseline=None)
         ledger = self._ledgers.get(account_id)
         if ledger is None or not ledger.is_caught_up:
             raise Unavailable("its activity is not followed yet")
+        self._market.settle()
+        if self._book.accounts[account_id].unmarked and not self._market.is_caught_up:
+            raise Unavailable("its positions have no marks yet")
         kept = await self._why_kept(watched)
         return Step(
             watched=watched,
@@ -219,7 +228,7 @@ class Days:
     ) -> None:
         """Give an account its allowed state, and take note that it has it."""
         account_id, opened = step.watched.account_id, step.opened
-        if opened.outcome == OPENED:
+        if not opened.is_complete:
             try:
                 await self._allow(step.watched, f"business day {business_date} was opened")
             except SpireError as error:
@@ -229,6 +238,12 @@ class Days:
             await self._record((), (opened,), ())
             self._baselines.opened[account_id] = opened
         results[account_id] = self._result(opened, opened.outcome)
+
+    async def _take_note(self, steps: Sequence[Step]) -> None:
+        """Take note of accounts that were made since the day was opened: they are open, and what they lost today counts."""
+        new = [step.opened for step in steps if step.opened.outcome == ALREADY_OPEN]
+        await self._record((), new, ())
+        self._baselines.opened.update({each.trading_account_id: each for each in new})
 
     async def _allow(self, watched: Watched, reason: str, on_behalf_of: int | None = None) -> None:
         """Write the allowed state, unless it holds already."""
@@ -308,6 +323,7 @@ class Days:
 
     def _check_loss(self, watched: Watched, *, new_baseline: bool) -> None:
         """Refuse a release that would be undone at once."""
+        self._supervision.count(watched)
         bounds = watched.bound.bounds
         if bounds is None:
             return
@@ -358,5 +374,15 @@ class Days:
             self._lock.release()
 
 
+def _since(account_id: int, business_date: str) -> Opened:
+    return Opened(
+        trading_account_id=account_id,
+        business_date=business_date,
+        outcome=ALREADY_OPEN,
+        reason="it was made since the day was opened",
+        is_complete=True,
+    )
+
+
 def _told(halt: Halt) -> str:
-    return f"halt {halt.halt_id} of scope {halt.scope.name} is in force: {halt.reason}"
+    return f"halt {halt.halt_id} of scope {halt.scope.name} is in force: {halt.reason}"[:500]

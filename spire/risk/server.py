@@ -38,7 +38,7 @@ PAGE: Final = 50
 CHECK_SECONDS: Final = 0.25
 SECOND: Final = 1.0
 CATCH_UP_SECONDS: Final = 10.0
-"""How long the start waits for the activity of all accounts; those that are missing then are blind."""
+"""How long the start waits for the activity of all accounts and the marks of what they hold; those that are missing then are blind."""
 
 
 @implementer(ITopics)
@@ -105,6 +105,7 @@ class RiskService:
             self._market.follow(number)
         self._is_started = True
         self.directory_changed()
+        self.facts.limits.observe(lambda key, *_: self._supervision.look(int(key)))
         self.facts.states.observe(lambda key, *_: self._supervision.changed.add(int(key)))
         self.facts.days.observe_version(lambda: self._supervision.changed.update(self._supervision.accounts))
         await self._caught_up()
@@ -130,7 +131,7 @@ class RiskService:
     async def _caught_up(self) -> None:
         deadline = self._clock.monotonic() + CATCH_UP_SECONDS
         while self._clock.monotonic() < deadline:
-            if all(ledger.is_caught_up for ledger in self._ledgers.all()):
+            if all(ledger.is_caught_up for ledger in self._ledgers.all()) and self._market.is_caught_up:
                 return
             await self._clock.sleep(0.05)
 

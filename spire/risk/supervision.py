@@ -155,7 +155,7 @@ class Supervision:
             self._book.dirty.discard(account_id)
             return
         ledger = self._ledgers.get(account_id)
-        self._count(watched)
+        self.count(watched)
         if not self._is_running or watched.is_busy or ledger is None or not ledger.is_caught_up:
             return
         self._looks.inc()
@@ -168,7 +168,7 @@ class Supervision:
             watched.is_busy = True
             self._tasks.spawn(f"risk of {self._facts.name(account_id)}", self._act(watched))
 
-    def _count(self, watched: Watched) -> None:
+    def count(self, watched: Watched) -> None:
         """Bring an account's figures up to date."""
         account_id = watched.account_id
         bound = self._facts.bound(account_id, self._book.accounts[account_id].currency)

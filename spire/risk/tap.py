@@ -135,6 +135,7 @@ def _make_service(
         facts=facts,
         book=book,
         ledgers=ledgers,
+        market=market,
         supervision=supervision,
         acting=acting,
         baselines=baselines,

@@ -88,6 +88,11 @@ class MarketWatch:
         """Return whether market data can be asked now."""
         return self._client.session.is_ready
 
+    @property
+    def is_caught_up(self) -> bool:
+        """Return whether what is to be followed is here."""
+        return not self._unknown and not any(watched.is_opening for watched in self._watched.values())
+
     def follow(self, instrument_id: int) -> None:
         """Begin to follow an instrument, and keep trying; one that Definitions does not know yet is looked for again."""
         watched = self._watched.get(instrument_id)

@@ -125,6 +125,31 @@ class DayTests(LossTestCase):
         self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.CLOSE_ORDERS))
         self.assertIn("look at it first", opened.reason)
 
+    def test_an_account_that_was_made_since_keeps_what_it_lost(self) -> None:
+        """Opening the day again forgives it nothing."""
+        account = self.trader("ben")
+        self.advance(1.5)
+        self.run_(self.orders_of("ben").submit(self.request(Side.BUY, 100, trading_account_id=account)))
+        self.advance(1.0)
+        opened = {each.trading_account_id: each for each in self.run_(self.risk.open_day(TODAY))}
+        self.assertEqual(opened[account].outcome, "ALREADY_OPEN")
+        self.assertEqual(self.portfolio(account).day_profit, -dollars(2))
+        self.run_(self.administration.open_business_day(TOMORROW))
+        self.open(TOMORROW)
+        self.assertEqual(self.portfolio(account).day_profit, 0)
+
+    def test_a_day_that_is_opened_right_after_a_restart_has_its_marks(self) -> None:
+        """The start waits for them."""
+        self.submit(Side.BUY, 100)
+        self.quote(14.50, 14.52)
+        self.run_(self.administration.open_business_day(TOMORROW))
+        self.platform.stop("risk")
+        self.start_risk()
+        self.run_(self.risk.session.when_ready())
+        self.open(TOMORROW)
+        (row,) = self.store.last_baseline(self.account).positions
+        self.assertEqual(row.mark, dollars(14.50))
+
     def test_limits_that_allow_less_hold_on_every_day(self) -> None:
         """The allowed state is what it gets."""
         self.set_limits(allowed_state=RiskMode.CLOSE_ORDERS)

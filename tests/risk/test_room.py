@@ -79,6 +79,24 @@ class ProfitTests(RiskRoomTestCase):
         portfolio, (position,) = self.run_(self.risk.load(self.account))
         self.assertEqual((position.quantity, portfolio.realised), (shares(60), -dollars(0.8)))
 
+    def test_what_was_not_written_before_the_end_is_booked_again(self) -> None:
+        """Positions and place are those of one moment, so that nothing is missing and nothing counts twice."""
+        self.submit(Side.BUY, 100)
+        self.advance(1.5)
+        self.store.is_down = True
+        self.submit(Side.BUY, 50)
+        self.submit(Side.SELL, 40, 14.00)
+        self.platform.stop("risk")
+        self.store.is_down = False
+        self.start_risk()
+        self.run_(self.risk.session.when_ready())
+        self.advance(1.0)
+        _, (position,) = self.run_(self.risk.load(self.account))
+        expected = self.ledger.portfolio.position(BAC)
+        assert expected is not None
+        self.assertEqual(position.quantity, shares(110))
+        self.assertEqual((position.cost, position.realised), (expected.cost, expected.realised))
+
     def test_a_store_that_is_away_stops_nobody(self) -> None:
         """What could not be written goes with the next; the server says that it is degraded."""
         self.store.is_down = True
