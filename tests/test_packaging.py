@@ -124,8 +124,13 @@ class PackagingTests(SynchronousTestCase):
         """Templates and schema steps travel with the code; caches and tests do not."""
         with zipfile.ZipFile(self.wheel()) as archive:
             names = set(archive.namelist())
+            (entry_points,) = (archive.read(name).decode() for name in names if name.endswith("/entry_points.txt"))
         for name in ("twisted/plugins/spire_plugins.py", "spire/py.typed", "spire/etc/uid.toml"):
             self.assertIn(name, names)
+        self.assertEqual(
+            entry_points.split("\n")[:3],
+            ["[console_scripts]", "spire = spire.operations.command:main", "spire-admin = spire.operations.admin:main"],
+        )
         self.assertTrue([name for name in names if name.startswith("spire/uid/schema/") and name.endswith(".sql")])
         for name in ("twisted/__init__.py", "twisted/plugins/__init__.py", "twisted/plugins/dropin.cache", "setup.py"):
             self.assertNotIn(name, names)
