@@ -9,15 +9,14 @@ from zope.interface import implementer
 
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.values import Records, parse_topic
+from spire.relay import pages
+from spire.relay.pages import SharedPages
 from spire.series.interfaces import ISeries, Series
 from spire.series.loads import Connected, Loaded, load
 from spire.series.query import Interruption, LimitFrom, Query, validate
 from spire.wire.errors import Forbidden, NotAuthenticated, Unavailable
 from spire.wire.server_session import Session
 from spire.wire.topics import HistoryChunk
-
-PAGE: Final = 65_536
-"""Records that are in memory for one reader of history at a time."""
 
 PAGES_AT_ONCE: Final = 48
 """Pages on their way from upstream at a time, which lets a session have 64 loads under way."""
@@ -34,6 +33,7 @@ class UpstreamHistory:
     def __init__(self, session: Connected) -> None:
         self._session = session
         self._slots = DeferredSemaphore(PAGES_AT_ONCE)
+        self._shared = SharedPages(self._stretch)
 
     async def load(self, session: Session, query: Query) -> Series:  # noqa: ARG002 (the gate has checked it)
         """Return history as Market Data would. A TAIL is read in one go, anything else in pages from its start."""
@@ -47,13 +47,17 @@ class UpstreamHistory:
     async def stretch(self, topic: str, epoch: int, after: int, through: int) -> AsyncIterator[HistoryChunk]:
         """Yield every record of a topic in a range of sequences of an epoch, of whatever feed session."""
         while after < through:
-            end = min(after + PAGE, through)
-            wanted = Query(topic=topic, start_sequence=after + 1, end_sequence=end, options={"feed_sessions": "all"})
-            page = await self.page(wanted)
-            if page.epoch != epoch or page.through < end:
-                raise Unavailable("Market Data has begun anew; ask again.")
-            yield _chunk(page.records, after, end)
+            page = await self._shared.page(topic, epoch, after, through)
+            end = min(page.through, through)
+            yield _chunk(page.part(after, end), after, end)
             after = end
+
+    async def _stretch(self, topic: str, epoch: int, after: int, through: int) -> Records:
+        wanted = Query(topic=topic, start_sequence=after + 1, end_sequence=through, options={"feed_sessions": "all"})
+        found = await self.page(wanted)
+        if found.epoch != epoch or found.through < through:
+            raise Unavailable("Market Data has begun anew; ask again.")
+        return found.records
 
     async def page(self, query: Query) -> Loaded[Records]:
         """Return all records of a query at once. Raises Unavailable while Market Data is away."""
@@ -91,7 +95,7 @@ class UpstreamHistory:
 
 
 def _size(left: int | None) -> int:
-    return PAGE if left is None else min(PAGE, left)
+    return pages.PAGE if left is None else min(pages.PAGE, left)
 
 
 def _portion(query: Query, left: int | None) -> Query:
@@ -103,8 +107,8 @@ async def _tail(found: Loaded[Records]) -> AsyncIterator[HistoryChunk]:
     """Yield what is in memory already in portions, so that not all of it is copied at once."""
     records = found.records
     reached = int(records["sequence"][0]) - 1 if len(records) else 0
-    for begin in range(0, len(records), PAGE):
-        part = records[begin : begin + PAGE]
+    for begin in range(0, len(records), pages.PAGE):
+        part = records[begin : begin + pages.PAGE]
         last = int(part["sequence"][-1])
         yield _chunk(part, reached, last)
         reached = last

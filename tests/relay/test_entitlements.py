@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.values import RecordType
-from spire.relay import history
+from spire.relay import pages
 from spire.series.loads import load
 from spire.series.query import Query
 from spire.testing.clock import OPENING
@@ -158,12 +158,12 @@ class WithdrawalTests(EntitlementTestCase):
 
     def test_a_revoked_grant_stops_loads_under_way(self) -> None:
         """Between two pages."""
-        self.patch(history, "PAGE", 2)
-        original, pages = self.relay.history.page, []
+        self.patch(pages, "PAGE", 2)
+        original, asked_for = self.relay.history.page, []
 
         async def page(query: Query) -> Any:
-            pages.append(query)
-            if len(pages) == 2:
+            asked_for.append(query)
+            if len(asked_for) == 2:
                 await self.clock.sleep(5.0)
             return await original(query)
 
@@ -171,11 +171,11 @@ class WithdrawalTests(EntitlementTestCase):
         grant = self.grant()
         asked: Deferred[Any] = Deferred.fromCoroutine(load(self.person.session, Query(topic="trade/1"), TRADES))
         self.platform.advance(1.0)
-        self.assertEqual(len(pages), 2)
+        self.assertEqual(len(asked_for), 2)
         self.revoke(grant)
         self.failureResultOf(asked, Forbidden)
         self.platform.advance(10.0)
-        self.assertEqual(len(pages), 2)
+        self.assertEqual(len(asked_for), 2)
 
     def hold_relay(self, is_held: bool) -> None:
         """Let nothing, or everything, that Market Data sends arrive."""

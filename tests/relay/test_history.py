@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.values import RecordType
-from spire.relay import history
+from spire.relay import history, pages
 from spire.series.filter import Compare, Operator
 from spire.series.loads import load
 from spire.series.query import Interruption, LimitFrom, Query
@@ -27,7 +27,7 @@ class QueryTestCase(RelayRoomTestCase):
     def setUp(self) -> None:
         """Publish 700 prints, replay 100 others, then 300 more, of which the store has but some."""
         super().setUp()
-        self.patch(history, "PAGE", 64)
+        self.patch(pages, "PAGE", 64)
         simulated = self.feed("simulated")
         self.prints(simulated, 700)
         self.run_(simulated.end())

@@ -1,10 +1,11 @@
 """Streams through a relay: one upstream subscription however many readers, and none of them misses anything."""
 
+from typing import Any
 from unittest.mock import patch
 
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.values import RecordType
-from spire.relay import history
+from spire.relay import pages
 from spire.series.filter import Compare, Operator
 from spire.series.query import Query, filter_bytes
 from spire.service.readiness import State
@@ -168,7 +169,7 @@ class ResumeTests(RelayRoomTestCase):
         self.run_(feed.end())
         replay = self.feed("two")
         self.prints(replay, 300, start=700)
-        with patch.object(history, "PAGE", 64):
+        with patch.object(pages, "PAGE", 64):
             recorder = self.follow(self.client(), after=0)
             self.platform.advance(1.0)
         self.prints(replay, 5, start=1_000)
@@ -210,6 +211,25 @@ class ResumeTests(RelayRoomTestCase):
         self.platform.advance(1.0)
         self.prints(feed, 10, start=20)
         self.assertEqual(recorder.sequences, list(range(11, 31)))
+
+    def test_what_many_readers_missed_is_read_upstream_once(self) -> None:
+        """As when another relay has died: they all come for nearly the same."""
+        feed = self.feed()
+        self.prints(feed, 1_500)
+        clients = [self.client() for _ in range(5)]
+        asked: list[Query] = []
+        original = self.market_data.archive.load
+
+        async def counted(session: Any, query: Query) -> Any:
+            asked.append(query)
+            return await original(session, query)
+
+        with patch.object(self.market_data.archive, "load", counted):
+            recorders = [self.follow(client, after=1_100 + place, epoch=1) for place, client in enumerate(clients)]
+        self.prints(feed, 5, start=1_500)
+        self.assertEqual([(query.start_sequence, query.end_sequence) for query in asked], [(1_025, 1_500)])
+        expected = [list(range(1_101 + place, 1_506)) for place in range(5)]
+        self.assertEqual([recorder.sequences for recorder in recorders], expected)
 
     def test_a_conflating_reader_from_elsewhere_gets_the_latest_alone(self) -> None:
         """Not all the history that it missed, which may be millions of quotes."""
