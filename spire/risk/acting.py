@@ -17,7 +17,7 @@ from spire.values.orders import Channel, OrderType, TimeInForce
 from spire.values.risk import HaltMode, HaltScope, RiskMode
 from spire.values.status import Flag
 from spire.values.time import Timestamp
-from spire.wire.errors import SpireError
+from spire.wire.errors import Conflict, SpireError
 
 ORIGIN = "risk"
 
@@ -85,14 +85,18 @@ class Acting:
         on_behalf_of: int | None = None,
     ) -> RiskState:
         """Write a risk state in place of `version`. Raises Conflict where another one holds, Unavailable."""
-        state = await self._administration.set_risk_state(
-            account_id,
-            mode,
-            expected_version=version,
-            reason=reason[:1000],
-            expiry=expiry,
-            on_behalf_of=on_behalf_of,
-        )
+        try:
+            state = await self._administration.set_risk_state(
+                account_id,
+                mode,
+                expected_version=version,
+                reason=reason[:1000],
+                expiry=expiry,
+                on_behalf_of=on_behalf_of,
+            )
+        except Conflict:
+            self._facts.forget(account_id)
+            raise
         self._facts.wrote(state)
         self._states.labels(mode=mode.name).inc()
         await self._drop_halts(account_id, state.version)

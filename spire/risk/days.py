@@ -204,7 +204,7 @@ class Days:
                 business_date=business_date,
                 outcome=OPENED if kept is None else KEPT,
                 reason=kept or "",
-                is_complete=kept is not None,
+                is_complete=kept is not None or self._is_allowed(account_id),
             ),
             baseline=self._baselines.next(watched, BaselineKind.START_OF_DAY, business_date),
         )
@@ -245,13 +245,17 @@ class Days:
         await self._record((), new, ())
         self._baselines.opened.update({each.trading_account_id: each for each in new})
 
+    def _is_allowed(self, account_id: int) -> bool:
+        """Return whether an account has its allowed state, for good."""
+        standing = self._facts.standing(account_id)
+        return standing.mode is self._facts.allowed(account_id) and standing.expiry is None
+
     async def _allow(self, watched: Watched, reason: str, on_behalf_of: int | None = None) -> None:
         """Write the allowed state, unless it holds already."""
         account_id = watched.account_id
-        allowed = self._facts.allowed(account_id)
-        standing = self._facts.standing(account_id)
-        if standing.mode is allowed and standing.expiry is None:
+        if self._is_allowed(account_id):
             return
+        allowed, standing = self._facts.allowed(account_id), self._facts.standing(account_id)
         state = await self._acting.write(
             account_id, allowed, reason, version=standing.version, on_behalf_of=on_behalf_of
         )
@@ -297,7 +301,7 @@ class Days:
         allowed = self._facts.allowed(account_id)
         if standing.mode is RiskMode.ACTIVE:
             raise Conflict(f"{self._facts.name(account_id)} is ACTIVE.", mode=standing.mode.name)
-        if allowed is standing.mode and standing.expiry is None:
+        if self._is_allowed(account_id):
             raise Conflict(f"Its limits allow no more than {allowed.name}: change them first.", mode=allowed.name)
         ledger = self._ledgers.get(account_id)
         if ledger is None or not ledger.is_live:

@@ -122,6 +122,10 @@ class Facts:
         """Take note of a risk state that this server has written."""
         self._written[state.trading_account_id] = state
 
+    def forget(self, account_id: int) -> None:
+        """Believe what is received of an account's state, not what was written: Administration says that it is another."""
+        self._written.pop(account_id, None)
+
     def business_date(self) -> str:
         """Return the current business date; before the first was opened the date of the firm's zone."""
         day = current_day(self.days.rows)

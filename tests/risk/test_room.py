@@ -6,6 +6,7 @@ from spire.risk.values import MarkSource
 from spire.values.amounts import Money
 from spire.values.orders import Channel, Side, Status, TimeInForce
 from spire.values.risk import HaltMode, HaltScope, RiskMode
+from spire.values.time import NANOSECONDS
 from tests.risk.room import BAC, CLOSE, RiskRoomTestCase
 from tests.values.examples import dollars, shares
 
@@ -188,6 +189,24 @@ class BreachTests(RiskRoomTestCase):
         assert state is not None
         self.assertEqual(seen, [state.version, None])
 
+    def test_while_administration_is_away_the_account_is_halted_all_the_same(self) -> None:
+        """The state follows when it can be written; the transition begins with it."""
+        self.submit(Side.BUY, 1_000)
+        self.platform.network.faults.refuse.add("127.0.0.1:20100")
+        self.platform.network.drop("administration_service")
+        self.quote(13.89, 13.91)
+        self.submit(Side.SELL, 1_000, settle=1.0)
+        self.assertEqual(self.refused(Side.BUY, 1).coded, "HALTED")
+        self.advance(5.0)
+        self.platform.network.faults.refuse.clear()
+        self.run_(self.administration.session.when_ready())
+        self.advance(10.0)
+        state = self.state()
+        assert state is not None
+        self.assertIs(state.mode, RiskMode.CLOSE_ORDERS)
+        self.assertEqual(state.expiry, state.since + 30 * NANOSECONDS)
+        self.assertEqual(self.refused(Side.BUY, 1).coded, "RISK_STATE")
+
     def test_a_halt_whose_state_was_not_written_is_finished_after_a_restart(self) -> None:
         """Risk was killed between the two."""
         self.platform.stop("risk")
@@ -325,6 +344,21 @@ class StateTests(RiskRoomTestCase):
         self.advance(2.5)
         self.assertEqual(self.held(), 0)
         self.assertIs(self.mode(), RiskMode.DISABLED)
+
+    def test_order_execution_that_restarts_changes_nothing(self) -> None:
+        """Its activity is followed on from where it stood, and the rest is closed."""
+        self.lose()
+        self.quote(13.89, 13.91, size=400)
+        self.advance(31.0)
+        self.assertEqual(self.held(), 500)
+        self.platform.stop("order-execution")
+        self.advance(3.0)
+        self.platform.start("order-execution")
+        self.quote(13.80, 13.82, size=5_000)
+        self.advance(10.0)
+        _, (position,) = self.run_(self.risk.load(self.account))
+        self.assertEqual(position.quantity, 0)
+        self.assertEqual(self.held(), 0)
 
     def test_it_is_still_disabled_after_a_restart_on_the_same_day(self) -> None:
         """Also when the day is opened again."""
