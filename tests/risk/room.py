@@ -204,19 +204,22 @@ class RiskRoomTestCase(SynchronousTestCase):
 
     def trader(self, name: str, currency: str = "USD") -> int:
         """Make a second trader of the group demo, and return his trading account, with limits."""
-        terms = TradingAccountTerms(
+        trader = self.make_account(name, "trading_groups/demo/traders")
+        calls = self.link("administrator").calls
+        place = self.run_(calls.find("trading_groups/demo/accounts")).entry_id
+        account = int(self.run_(calls.make_trading_account(name, place, self.terms(name, currency), trader)))
+        self.advance(0.2)
+        self.set_limits(account=account)
+        return account
+
+    def terms(self, name: str, currency: str = "USD") -> TradingAccountTerms:
+        """Return the fields of a trading account."""
+        return TradingAccountTerms(
             type=TradingAccountType.PROPRIETARY,
             firm_designated_id=name,
             base_currency=currency,
             default_capacity=Capacity.PRINCIPAL,
         )
-        trader = self.make_account(name, "trading_groups/demo/traders")
-        calls = self.link("administrator").calls
-        place = self.run_(calls.find("trading_groups/demo/accounts")).entry_id
-        account = int(self.run_(calls.make_trading_account(name, place, terms, trader)))
-        self.advance(0.2)
-        self.set_limits(account=account)
-        return account
 
     def trading_account(self, name: str) -> int:
         """Return the id of a trading account of the group demo."""

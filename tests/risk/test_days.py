@@ -150,6 +150,20 @@ class DayTests(LossTestCase):
         (row,) = self.store.last_baseline(self.account).positions
         self.assertEqual(row.mark, dollars(14.50))
 
+    def test_more_accounts_than_a_page_are_all_opened(self) -> None:
+        """And listed, in the order of their ids."""
+        calls = self.link("administrator").calls
+        place = self.run_(calls.find("trading_groups/demo/accounts")).entry_id
+        for number in range(60):
+            self.run_(calls.make_trading_account(f"book{number}", place, self.terms(f"book{number}")))
+        self.advance(1.0)
+        self.run_(self.administration.open_business_day(TOMORROW))
+        opened = self.run_(self.risk.open_day(TOMORROW))
+        self.assertEqual([each.outcome for each in opened], ["OPENED"] * 61)
+        ids = [each.trading_account_id for each in opened]
+        self.assertEqual(ids, sorted(set(ids)))
+        self.assertEqual([each.trading_account_id for each in self.run_(self.risk.visible())], ids)
+
     def test_limits_that_allow_less_hold_on_every_day(self) -> None:
         """The allowed state is what it gets."""
         self.set_limits(allowed_state=RiskMode.CLOSE_ORDERS)

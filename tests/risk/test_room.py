@@ -1,13 +1,16 @@
 """The Risk Server watches: profit, breaches, states, flattening, restarts."""
 
 from spire.accounting.portfolio import profit
+from spire.accounting.position import Position
 from spire.execution.values import HaltRequest
+from spire.risk.kept import KeptPosition, Place, Saved
 from spire.risk.values import MarkSource
 from spire.values.amounts import Money
+from spire.values.codes import Currency
 from spire.values.orders import Channel, Side, Status, TimeInForce
 from spire.values.risk import HaltMode, HaltScope, RiskMode
 from spire.values.time import NANOSECONDS
-from tests.risk.room import BAC, CLOSE, RiskRoomTestCase
+from tests.risk.room import BAC, CLOSE, IBM, RiskRoomTestCase
 from tests.values.examples import dollars, shares
 
 
@@ -97,6 +100,32 @@ class ProfitTests(RiskRoomTestCase):
         assert expected is not None
         self.assertEqual(position.quantity, shares(110))
         self.assertEqual((position.cost, position.realised), (expected.cost, expected.realised))
+
+    def test_positions_of_another_epoch_are_worked_out_anew(self) -> None:
+        """What was kept belongs to a ledger that is gone."""
+        self.submit(Side.BUY, 100)
+        self.advance(1.5)
+        self.platform.stop("risk")
+        wrong = Position(currency=Currency("USD"), quantity=shares(5_000), cost=Money(dollars(1)))
+        self.run_(
+            self.store.save(
+                Saved(
+                    places=(Place(trading_account_id=self.account, epoch=99, sequence=3),),
+                    positions=tuple(
+                        KeptPosition(trading_account_id=self.account, instrument_id=number, position=wrong)
+                        for number in (BAC, IBM)
+                    ),
+                )
+            )
+        )
+        self.start_risk()
+        self.run_(self.risk.session.when_ready())
+        self.advance(2.0)
+        _, positions = self.run_(self.risk.load(self.account))
+        held = {each.instrument_id: each.quantity for each in positions if each.quantity}
+        self.assertEqual(held, {BAC: shares(100)})
+        kept = [each for each in self.run_(self.store.load()).positions if each.position.quantity]
+        self.assertEqual([(each.instrument_id, each.position.quantity) for each in kept], [(BAC, shares(100))])
 
     def test_a_store_that_is_away_stops_nobody(self) -> None:
         """What could not be written goes with the next; the server says that it is degraded."""
