@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date as calendar_date
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -117,32 +117,27 @@ async def open_day(spire: Spire, business_date: str) -> tuple[OpenedAccount, ...
     Both are waited for before anything is changed. Raises Conflict for a date before the current one, Forbidden,
     Invalid, Unavailable.
     """
-    deadline = spire.clock.monotonic() + spire.connect_seconds
+    clock = spire.clock
+    deadline = clock.monotonic() + spire.connect_seconds
     for service in ("administration_service", "risk_service"):
-        await spire.ready(service, max(1.0, deadline - spire.clock.monotonic()))
-    await _patiently(
-        lambda: spire.administration.open_business_day(business_date), Unavailable, clock=spire.clock, deadline=deadline
-    )
+        await spire.ready(service, max(1.0, deadline - clock.monotonic()))
+    await _patiently(lambda: spire.administration.open_business_day(business_date), clock, {Unavailable: deadline})
     # Risk follows Administration's topic, and refuses a date that has not reached it yet.
-    deadline = max(deadline, spire.clock.monotonic() + FOLLOW_SECONDS)
+    followed = clock.monotonic() + FOLLOW_SECONDS
     return await _patiently(
-        lambda: spire.risk.open_day(business_date), (Unavailable, Conflict), clock=spire.clock, deadline=deadline
+        lambda: spire.risk.open_day(business_date),
+        clock,
+        {Unavailable: max(deadline, followed), Conflict: followed},
     )
 
 
-async def _patiently(
-    call: Callable[[], Awaitable[R]],
-    retried: type[SpireError] | tuple[type[SpireError], ...],
-    *,
-    clock: Clock,
-    deadline: float,
-) -> R:
-    """Return what `call` answers, made again until the deadline while it is refused with what may pass by itself."""
+async def _patiently(call: Callable[[], Awaitable[R]], clock: Clock, deadlines: Mapping[type[SpireError], float]) -> R:
+    """Return what `call` answers, made again while it is refused with what may pass by itself, each until its deadline."""
     while True:
         try:
             return await call()
-        except retried:
-            if clock.monotonic() + AGAIN_SECONDS >= deadline:
+        except tuple(deadlines) as error:
+            if clock.monotonic() + AGAIN_SECONDS >= deadlines[type(error)]:
                 raise
         await clock.sleep(AGAIN_SECONDS)
 

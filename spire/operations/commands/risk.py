@@ -148,6 +148,8 @@ def portfolio_row(portfolio: Portfolio, names: dict[int, str], ticker: Callable[
         "realised": format_amount(portfolio.realised),
         "unrealised": format_amount(portfolio.unrealised),
         "fees": format_amount(portfolio.fees),
+        "day_realised": format_amount(portfolio.day_realised),
+        "day_fees": format_amount(portfolio.day_fees),
         "business_date": portfolio.business_date,
         "note": _note(portfolio, ticker),
     }
