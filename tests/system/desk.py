@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from spire.administration.values import GrantTerms, LimitTerms
 from spire.client.platform import Spire
 from spire.client.positions import ActivityLedger
+from spire.compliance.values import Violation
 from spire.execution.values import OrderRequest, OrderView
 from spire.locator.values import TradingAccountTerms, TradingAccountType
 from spire.marketdata.values import RecordType
@@ -18,6 +19,7 @@ from spire.values.codes import Currency, Venue
 from spire.values.orders import Capacity, OrderType, Side, TimeInForce
 from spire.values.time import Timestamp, at_local
 from spire.wire.errors import SpireError
+from spire.wire.topics import StreamListener
 from tests.system import tape
 from tests.system.case import SystemTestCase
 from tests.system.stepped import open_replay
@@ -87,10 +89,27 @@ class Person:
         return 0 if position is None else int(position.quantity)
 
 
+class Violations(StreamListener[tuple[Violation, ...]]):
+    """Keeps what a stream of violations brings."""
+
+    def __init__(self) -> None:
+        self.found: list[Violation] = []
+
+    def update(self, records: tuple[Violation, ...]) -> None:
+        """Keep violations."""
+        self.found += records
+
+
 class DeskTestCase(SystemTestCase):
-    """An administrator, a stepped replay of 7 October, and whoever a test makes."""
+    """An administrator, a stepped replay of 7 October, and whoever a test makes.
+
+    `services` are those that everybody is connected to, beside market data.
+    """
 
     timeout = 900
+    services = (
+        "charting_service", "order_execution_service", "administration_service", "compliance_service", "risk_service",
+    )  # fmt: skip
 
     async def open_market(self) -> None:
         """Begin a replay of BAC in the hands of the test, in the regular session."""
@@ -156,10 +175,7 @@ class DeskTestCase(SystemTestCase):
     async def log_in(self, person: Person) -> Person:
         """Log somebody in, at every service that he needs."""
         person.client = await self.client(person.name, person.password)
-        for service in (
-            person.client.deployment.market_data_service, "charting_service", "order_execution_service",
-            "administration_service", "compliance_service", "risk_service",
-        ):  # fmt: skip
+        for service in (person.client.deployment.market_data_service, *self.services):
             await person.client.ready(service)
         return person
 

@@ -1,4 +1,4 @@
-"""The platform controls what it does: entitlements, limits, rules, risk states, halts and days, on real processes."""
+"""The platform controls what it does: limits, rules, risk states, halts and days, on real processes."""
 
 import datetime
 from typing import Any
@@ -8,13 +8,10 @@ from twisted.internet.utils import getProcessOutputAndValue
 
 from spire.accounting.portfolio import Portfolio
 from spire.administration.values import GrantTerms, LimitTerms
-from spire.charting.values import CandleTopic
 from spire.client.platform import Spire
 from spire.compliance.rules import describe
-from spire.compliance.values import RuleDraft, RuleEntry, Violation, ViolationQuery
+from spire.compliance.values import RuleDraft, RuleEntry, ViolationQuery
 from spire.execution.values import HaltRequest, OrderScope
-from spire.marketdata.values import RecordType, topic_of
-from spire.series.query import LimitFrom, Query
 from spire.service.audit import audit_events
 from spire.values.amounts import Money, whole
 from spire.values.audit import DONE, AuditEvent, AuditQuery
@@ -22,26 +19,12 @@ from spire.values.codes import Currency, Venue
 from spire.values.orders import Side, Status, TimeInForce
 from spire.values.risk import HaltAction, HaltMode, HaltScope, RiskMode, RuleState
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Refused, SpireError
-from spire.wire.topics import StreamListener
 from tests.system.case import CHECKOUT
-from tests.system.desk import CENT, SHARE, DeskTestCase, Person
-from tests.system.test_recorded_day import Collector
+from tests.system.desk import CENT, SHARE, DeskTestCase, Person, Violations
 from tests.system.test_trading import average_cost
 
-MINUTE = 60 * 10**9
 LOSS = 20
 """Dollars that the losing account may lose."""
-
-
-class Violations(StreamListener[tuple[Violation, ...]]):
-    """Keeps what a stream of violations brings."""
-
-    def __init__(self) -> None:
-        self.found: list[Violation] = []
-
-    def update(self, records: tuple[Violation, ...]) -> None:
-        """Keep violations."""
-        self.found += records
 
 
 class ControlsTests(DeskTestCase):
@@ -51,7 +34,6 @@ class ControlsTests(DeskTestCase):
         """Each control binds at once, is seen by those it concerns, survives what it must, and is recorded."""
         await self.open_market()
         await self.make_desk()
-        await self.check_entitlements()
         await self.check_bad_input()
         await self.check_rules()
         await self.check_losses()
@@ -84,68 +66,6 @@ class ControlsTests(DeskTestCase):
         )
         self.assertEqual(status, 0, err.decode())
         return out.decode()
-
-    # Entitlements
-
-    async def check_entitlements(self) -> None:
-        """Without a grant a trader gets FORBIDDEN for quotes, history and candles; with it all of it; revoked nothing."""
-        await self.sees_nothing(self.tom)
-        grant = await self.entitle(self.tom)
-        await self.at_once(lambda: self.may_see(self.tom))
-        live = await self.follow_quotes(self.tom)
-        await self.feed.step(50)
-        await self.at_once(lambda: has(lambda: live.count > 0))
-        self.assertEqual(live.errors, [])
-        history = await self.tom.client.market_data.load(
-            Query(topic=topic_of(RecordType.TRADE, self.bac), limit=10, limit_from=LimitFrom.TAIL)
-        )
-        self.assertEqual(len(history.records), 10)
-        candles = await self.tom.client.charting.candles(self.candles, limit=3)
-        self.assertEqual(len(candles.records), 3)
-        await self.sees_nothing(self.ann)
-        await self.administrator.administration.revoke(grant, "he has left the floor")
-        await self.at_once(lambda: has(lambda: bool(live.errors)))
-        self.assertEqual([error.coded for error in live.errors], ["FORBIDDEN"])
-        seen = live.count
-        await self.feed.step(50)
-        await self.sees_nothing(self.tom)
-        self.assertEqual(live.count, seen)
-        await self.entitle(self.tom, RecordType.BBO)
-        await self.at_once(lambda: self.may_see(self.tom))
-        await self.refused(self.tom.client.charting.candles(self.candles, limit=3), Forbidden)
-        await self.entitle(self.ann)
-
-    @property
-    def candles(self) -> CandleTopic:
-        """The minute candles of the instrument."""
-        return CandleTopic(instrument_id=self.bac, interval=MINUTE)
-
-    async def follow_quotes(self, person: Person) -> Collector:
-        """Follow the quotes as somebody sees them; refused or not."""
-        live = Collector()
-        person.client.market_data.subscribe(RecordType.BBO, self.bac, live)
-        await self.at_once(lambda: has(lambda: live.began.called or bool(live.errors)))
-        return live
-
-    async def sees_nothing(self, person: Person) -> None:
-        """Check that quotes, history and candles are FORBIDDEN, never empty."""
-        client = person.client
-        await self.refused(client.market_data.snapshot(self.bac), Forbidden)
-        for record_type in (RecordType.BBO, RecordType.TRADE):
-            await self.refused(
-                client.market_data.load(Query(topic=topic_of(record_type, self.bac), limit=1)), Forbidden
-            )
-        await self.refused(client.charting.candles(self.candles, limit=1), Forbidden)
-        live = await self.follow_quotes(person)
-        self.assertEqual([error.coded for error in live.errors], ["FORBIDDEN"])
-
-    async def may_see(self, person: Person) -> bool:
-        """Whether somebody gets a quote."""
-        try:
-            await person.client.market_data.snapshot(self.bac)
-        except Forbidden:
-            return False
-        return True
 
     # Rules
 
@@ -520,11 +440,6 @@ async def everything(client: Spire, service: str) -> list[AuditEvent]:
         if before is None:
             return found
         query = evolve(query, before=before)
-
-
-async def has(condition: Any) -> bool:
-    """Return whether something holds, for those who await it."""
-    return bool(condition())
 
 
 def positions_held(positions: Any) -> int:
