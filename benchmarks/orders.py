@@ -286,11 +286,16 @@ def measure(arguments: Any) -> None:
             pin_processes([*servers, server.pid], 0)
             pin_processes([feeding.pid, trading.pid, peer_trading.pid], 1)
         ours, theirs = [*servers, trading.pid], [server.pid, peer_trading.pid]
+        own = pids_of(made, "order-execution")
         results = {}
         for title, line in ((f"{WINDOW} in flight", "max"), (f"{QUARTER} a second", str(QUARTER))):
+            before = sum(map(cpu_seconds, own))
             results["Spire", line] = run(trading, line, ours, arguments.rounds)
+            used = sum(map(cpu_seconds, own)) - before
+            submitted = arguments.orders if line == "max" else arguments.seconds * QUARTER
+            alone = used / (submitted * (arguments.rounds + 1)) * 1e6
             results["peer", line] = run(peer_trading, line, theirs, arguments.rounds)
-            print(line_of(f"Spire, {title}", results["Spire", line]))
+            print(line_of(f"Spire, {title}", results["Spire", line]), f" Order Execution alone {alone:.0f} us")
             print(line_of(f"plain AMP, a row and a commit each, {title}", results["peer", line]), flush=True)
         most, peer_most = results["Spire", "max"], results["peer", "max"]
         print(f"ratio to the peer: rate x{most.rate / peer_most.rate:.2f}, CPU x{most.cpu_us / peer_most.cpu_us:.2f}")
