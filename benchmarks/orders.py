@@ -11,6 +11,7 @@ server over TLS that commits one row per order in the same MariaDB, on four conn
 
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -42,11 +43,13 @@ from spire.values.amounts import Money, Price, Quantity, whole
 from spire.values.codes import Currency
 from spire.values.environment import Environment
 from spire.values.orders import OrderType, Side
+from spire.wire.errors import Refused
 
 SERVICE = "benchmark_service"
 TICKER = "ACME.DEMO"
 WINDOW = 64
 QUARTER = 250
+PATIENCE_SECONDS = 30.0
 SERVERS = (
     "service-locator", "uid", "definitions", "administration", "market-data", "market-data-relay", "compliance",
     "order-execution", "risk",
@@ -159,7 +162,22 @@ async def trade(home: Path, orders: int, seconds: float, reactor: Any) -> None:
     def submit(number: int) -> "Deferred[Any]":
         return Deferred.fromCoroutine(client.submit(request(number)))
 
+    await until_taken(submit, member.clock)
     await _serve_rounds(submit, orders, seconds, reactor)
+
+
+async def until_taken(submit: Callable[[int], "Deferred[Any]"], clock: Clock) -> None:
+    """Submit until an order is taken: the first quote and Risk's first heartbeat have to be there."""
+    deadline = clock.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            await submit(0)
+        except Refused:
+            if clock.monotonic() > deadline:
+                raise
+            await clock.sleep(0.5)
+        else:
+            return
 
 
 class SaveOrder(amp.Command):
