@@ -13,14 +13,14 @@ from spire.risk.facts import Bound, Facts
 from spire.risk.kept import Place, RiskEvent
 from spire.risk.ledgers import Ledgers
 from spire.risk.profit import Book, Figures
-from spire.risk.states import Course, LiveOrder, Loss, Move, Situation, Standing, Tradable, course
+from spire.risk.states import Course, LiveOrder, Loss, Move, Situation, Standing, Tradable, course, opening_orders
 from spire.risk.upstream import MarketWatch
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
 from spire.values.codes import Currency
 from spire.values.risk import RiskMode
-from spire.wire.errors import SpireError
+from spire.wire.errors import SpireError, Unavailable
 
 GRACE_SECONDS: Final = 2.0
 """How long a position may be without a mark before its account is blind: a mark that was asked for comes."""
@@ -229,7 +229,11 @@ class Supervision:
         account_id = watched.account_id
         found = course(self._situation(watched, None), watched.beyond_since)
         if found.move is not None:
-            await self._move(watched, found.move)
+            try:
+                await self._move(watched, found.move)
+            except Unavailable:
+                await self._cancel_opening(account_id)
+                raise
         ledger = self._ledgers.get(account_id)
         if ledger is None or self._facts.standing(account_id).mode is RiskMode.ACTIVE:
             return
@@ -242,6 +246,11 @@ class Supervision:
         await self._flatten(watched, found)
         is_quiet = not orders and self._book.accounts[account_id].is_flat
         watched.quiet_at = place if is_quiet and ledger.sequence == place else None
+
+    async def _cancel_opening(self, account_id: int) -> None:
+        """Cancel what opens risk while the state that says so cannot be written."""
+        orders = await self._acting.live_orders(account_id)
+        await self._acting.cancel(account_id, opening_orders(orders, self._book.accounts[account_id].held()))
 
     async def _move(self, watched: Watched, move: Move) -> None:
         """Halt where that comes first, then write the state."""

@@ -219,13 +219,15 @@ class BreachTests(RiskRoomTestCase):
         self.assertEqual(seen, [state.version, None])
 
     def test_while_administration_is_away_the_account_is_halted_all_the_same(self) -> None:
-        """The state follows when it can be written; the transition begins with it."""
+        """And its opening orders are cancelled; the state follows when it can be written, and the transition with it."""
         self.submit(Side.BUY, 1_000)
+        opening = self.submit(Side.BUY, 100, 13.50)
         self.platform.network.faults.refuse.add("127.0.0.1:20100")
         self.platform.network.drop("administration_service")
         self.quote(13.89, 13.91)
         self.submit(Side.SELL, 1_000, settle=1.0)
         self.assertEqual(self.refused(Side.BUY, 1).coded, "HALTED")
+        self.assertIs(self.status(opening), Status.CANCELED)
         self.advance(5.0)
         self.platform.network.faults.refuse.clear()
         self.run_(self.administration.session.when_ready())
