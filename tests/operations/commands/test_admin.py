@@ -147,30 +147,31 @@ class LimitTests(AdminTestCase):
         self.admin(
             "limits", "set", "gil", "--buying-power", "1000000", "--net-loss", "5000.5", "--reason", "first",
         )  # fmt: skip
-        self.admin("limits", "set", "gil", "--net-loss", "0", "--transition-seconds", "60", "--reason", "less")
+        self.admin("limits", "set", "gil", "--net-loss", "7", "--transition-seconds", "60", "--reason", "less")
         (shown,) = self.admin("limits", "show", "gil")
         self.assertEqual(
             [shown[key] for key in ("buying_power", "net_loss", "currency", "transition_seconds", "state", "version")],
-            ["1000000", "0", "USD", 60, "ACTIVE", "2"],
+            ["1000000", "7", "USD", 60, "ACTIVE", "2"],
         )
         history = self.admin("limits", "history", "gil")
-        self.assertEqual([(row["net_loss"], row["reason"]) for row in history], [("5000.5", "first"), ("0", "less")])
+        self.assertEqual([(row["net_loss"], row["reason"]) for row in history], [("5000.5", "first"), ("7", "less")])
         self.assertEqual({row["actor"] for row in history}, {"administrator"})
         (own,) = self.rows("limits", account="gil")
-        self.assertEqual((own["account"], own["net_loss"]), ("gil", "0"))
+        self.assertEqual((own["account"], own["net_loss"]), ("gil", "7"))
 
     def test_what_the_service_refuses_is_told_with_the_argument(self) -> None:
         """And nothing is changed."""
-        self.admin("limits", "set", "gil", "--buying-power", "5", "--net-loss", "5", "--reason", "small")
-        before = self.admin("limits", "show", "gil")
-        error = self.refusal("limits", "set", "gil", "--currency", "XQZ", "--reason", "a slip")
+        self.admin("trader", "create", "gus", "--group", "gamma")
+        self.admin("limits", "set", "gus", "--buying-power", "5", "--net-loss", "5", "--reason", "small")
+        before = self.admin("limits", "show", "gus")
+        error = self.refusal("limits", "set", "gus", "--currency", "XQZ", "--reason", "a slip")
         self.assertEqual(error["code"], "INVALID")
         self.assertIn("currency", error["details"]["argument"])
-        error = self.refusal("limits", "set", "gil", "--net-loss", "-1", "--reason", "a slip")
+        error = self.refusal("limits", "set", "gus", "--net-loss", "-1", "--reason", "a slip")
         self.assertIn("net_loss", error["details"]["argument"])
-        error = self.refusal("limits", "set", "gil", "--net-loss", "1", "--reason", "late", "--expected-version", "99")
+        error = self.refusal("limits", "set", "gus", "--net-loss", "1", "--reason", "late", "--expected-version", "99")
         self.assertEqual(error["code"], "CONFLICT")
-        self.assertEqual(self.admin("limits", "show", "gil"), before)
+        self.assertEqual(self.admin("limits", "show", "gus"), before)
 
     def test_limits_that_were_never_set_need_both_amounts(self) -> None:
         """Zero would be a value."""
