@@ -18,7 +18,7 @@ from spire.client.deployment import find_deployment
 from spire.client.platform import Spire
 from spire.database.private import find_server
 from spire.operations.instance import Instance
-from spire.operations.servers import KINDS, SERVERS
+from spire.operations.servers import PROCESSES, SERVERS
 from spire.operations.settings import InstanceSettings
 from spire.values.environment import Environment
 
@@ -34,7 +34,7 @@ def free_port_offset() -> int:
     begin = FIRST_OFFSET + os.getpid() % 90 * 100
     for offset in range(begin, LAST_OFFSET, OFFSET_STEP):
         try:
-            for kind in KINDS.values():
+            for kind in PROCESSES.values():
                 for port in kind.ports.values():
                     with socket.socket() as probe:
                         probe.bind(("127.0.0.1", port + offset))
