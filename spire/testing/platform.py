@@ -13,6 +13,8 @@ from twisted.python.failure import Failure
 from spire.administration.bootstrap import setup_administration
 from spire.administration.memory import MemoryAdministrationStore
 from spire.locator.bootstrap import setup_directory
+from spire.locator.client import Link
+from spire.locator.credentials import Password
 from spire.locator.directory import Directory
 from spire.locator.memory import MemoryLocatorStore
 from spire.locator.passwords import HashCost, PasswordHashes
@@ -29,6 +31,7 @@ from spire.testing.clock import OPENING, ManualClock
 from spire.testing.network import MemoryNetwork
 from spire.uid.block import LAST_ID
 from spire.values.time import Timestamp
+from spire.wire.client_session import ClientSession
 
 R = TypeVar("R")
 
@@ -68,6 +71,43 @@ class Platform:
             random_bytes=self._random.randbytes,
             open_database=lambda _: None,
         )
+
+    def link(self, account: str, password: str | None = None) -> Link:
+        """Return a new link of an account to the Locator, logged in; its password is the instance's unless given.
+
+        Whoever asked stops it.
+        """
+        parts = self.parts()
+        link = Link(
+            Password(account=account, password=self.instance.password(account) if password is None else password),
+            addresses=(f"{self.instance.settings.host}:{self.instance.settings.port('service_locator')}",),
+            connector=parts.connector,
+            environment=self.instance.settings.environment,
+            clock=parts.clock,
+            tasks=parts.tasks,
+            metrics=parts.metrics,
+            random_bytes=parts.random_bytes,
+        )
+        link.start()
+        self.run(link.when_ready())
+        return link
+
+    def session(self, service: str, link: Link, *, chance: Callable[[], float] = random.random) -> ClientSession:
+        """Return a new session of a link's account with a service, which may not be there yet; whoever asked stops it."""
+        parts = self.parts()
+        session = ClientSession(
+            service,
+            addresses=link,
+            connector=parts.connector,
+            credentials=link.credentials,
+            environment=self.instance.settings.environment,
+            clock=parts.clock,
+            tasks=parts.tasks,
+            metrics=parts.metrics,
+            chance=chance,
+        )
+        session.start()
+        return session
 
     def configuration(self, name: str) -> Any:
         """Return the configuration of a room, from its file in the instance; passwords are hashed at no cost."""

@@ -12,7 +12,6 @@ from spire.charting.client import ChartingClient
 from spire.charting.values import Candles, CandleTopic, Eligibility
 from spire.feeds.client import FeedClient
 from spire.locator.client import Link
-from spire.locator.credentials import Password
 from spire.marketdata.commands import FeedTerms
 from spire.marketdata.values import RecordType, Schedule, ServedMarket, empty
 from spire.testing.platform import Platform
@@ -88,37 +87,13 @@ class ChartingRoomTestCase(SynchronousTestCase):
 
     def link(self, account: str) -> Link:
         """Return an account's link to the Locator, logged in."""
-        parts = self.platform.parts()
-        link = Link(
-            Password(account=account, password=self.platform.instance.password(account)),
-            addresses=("127.0.0.1:20000",),
-            connector=parts.connector,
-            environment=Environment.DEMO,
-            clock=parts.clock,
-            tasks=parts.tasks,
-            metrics=parts.metrics,
-            random_bytes=parts.random_bytes,
-        )
-        link.start()
+        link = self.platform.link(account)
         self.addCleanup(lambda: self.run_(link.stop()))
-        self.run_(link.when_ready())
         return link
 
     def session(self, service: str, account: str) -> ClientSession:
         """Return a session of an account with a service, which may not be there yet."""
-        parts = self.platform.parts()
-        link = self.link(account)
-        session = ClientSession(
-            service,
-            addresses=link,
-            connector=parts.connector,
-            credentials=link.credentials,
-            environment=Environment.DEMO,
-            clock=parts.clock,
-            tasks=parts.tasks,
-            metrics=parts.metrics,
-        )
-        session.start()
+        session = self.platform.session(service, self.link(account))
         self.addCleanup(lambda: self.run_(session.stop()))
         return session
 

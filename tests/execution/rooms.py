@@ -8,13 +8,11 @@ from spire.administration.client import AdministrationClient
 from spire.administration.values import Limits, LimitTerms, RiskState
 from spire.compliance.client import ComplianceClient
 from spire.locator.client import Link
-from spire.locator.credentials import Password
 from spire.locator.values import AccountKind, Right, TradingAccountTerms, TradingAccountType
 from spire.testing.clock import ManualClock
 from spire.testing.platform import Platform
 from spire.values.amounts import Money, whole
 from spire.values.codes import Currency
-from spire.values.environment import Environment
 from spire.values.orders import Capacity
 from spire.values.risk import RiskMode
 from spire.values.time import local_date
@@ -140,41 +138,12 @@ class Rooms:
         """Return an account's link to the Locator, logged in."""
         link = self.links.get(account)
         if link is None:
-            parts = self.platform.parts()
-            secret = self.passwords.get(account)
-            if secret is None:
-                secret = self.platform.instance.layout.secret(account).read_text().strip()
-            link = Link(
-                Password(account=account, password=secret),
-                addresses=("127.0.0.1:20000",),
-                connector=parts.connector,
-                environment=Environment.DEMO,
-                clock=parts.clock,
-                tasks=parts.tasks,
-                metrics=parts.metrics,
-                random_bytes=parts.random_bytes,
-            )
-            link.start()
-            self.platform.run(link.when_ready())
-            self.links[account] = link
+            link = self.links[account] = self.platform.link(account, self.passwords.get(account))
         return link
 
     def session(self, service: str, account: str) -> ClientSession:
         """Return a session of an account with a service, which may not be there yet."""
-        parts = self.platform.parts()
-        link = self.link(account)
-        session = ClientSession(
-            service,
-            addresses=link,
-            connector=parts.connector,
-            credentials=link.credentials,
-            environment=Environment.DEMO,
-            clock=parts.clock,
-            tasks=parts.tasks,
-            metrics=parts.metrics,
-        )
-        session.start()
-        return session
+        return self.platform.session(service, self.link(account))
 
 
 def rooms(directory: str) -> Rooms:

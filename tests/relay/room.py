@@ -14,7 +14,6 @@ from spire.administration.client import AdministrationClient
 from spire.administration.values import EntitlementGrant, GrantTerms
 from spire.feeds.client import FeedClient
 from spire.locator.client import Link
-from spire.locator.credentials import Password
 from spire.marketdata import tap as marketdata_tap
 from spire.marketdata.client import MarketDataClient
 from spire.marketdata.commands import FeedTerms
@@ -150,38 +149,13 @@ class RelayRoomTestCase(SynchronousTestCase):
     def link(self, account: str) -> Link:
         """Return an account's link to the Locator, logged in."""
         if account not in self.links:
-            parts = self.platform.parts()
-            link = self.links[account] = Link(
-                Password(account=account, password=self.platform.instance.password(account)),
-                addresses=("127.0.0.1:20000",),
-                connector=parts.connector,
-                environment=Environment.DEMO,
-                clock=parts.clock,
-                tasks=parts.tasks,
-                metrics=parts.metrics,
-                random_bytes=parts.random_bytes,
-            )
-            link.start()
+            link = self.links[account] = self.platform.link(account)
             self.addCleanup(lambda: self.run_(link.stop()))
-            self.run_(link.when_ready())
         return self.links[account]
 
     def session(self, service: str, account: str) -> ClientSession:
         """Return a session of an account with a service, ready."""
-        parts = self.platform.parts()
-        link = self.link(account)
-        session = ClientSession(
-            service,
-            addresses=link,
-            connector=parts.connector,
-            credentials=link.credentials,
-            environment=Environment.DEMO,
-            clock=parts.clock,
-            tasks=parts.tasks,
-            metrics=parts.metrics,
-            chance=lambda: 0.0,
-        )
-        session.start()
+        session = self.platform.session(service, self.link(account), chance=lambda: 0.0)
         self.addCleanup(lambda: self.run_(session.stop()))
         self.run_(session.when_ready(10.0))
         return session

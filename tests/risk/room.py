@@ -16,7 +16,6 @@ from spire.execution.client import OrderExecutionClient
 from spire.execution.values import OrderRequest, OrderScope, OrderView
 from spire.feeds.client import FeedClient
 from spire.locator.client import Link
-from spire.locator.credentials import Password
 from spire.locator.values import AccountKind, TradingAccountTerms, TradingAccountType
 from spire.marketdata.commands import FeedTerms
 from spire.marketdata.values import BboKind, Present, RecordType, Schedule, ServedMarket, empty
@@ -141,38 +140,13 @@ class RiskRoomTestCase(SynchronousTestCase):
         """Return an account's link to the Locator, logged in."""
         link = self.links.get(account)
         if link is None:
-            parts = self.platform.parts()
-            secret = self.passwords.get(account) or self.platform.instance.password(account)
-            link = self.links[account] = Link(
-                Password(account=account, password=secret),
-                addresses=("127.0.0.1:20000",),
-                connector=parts.connector,
-                environment=Environment.DEMO,
-                clock=parts.clock,
-                tasks=parts.tasks,
-                metrics=parts.metrics,
-                random_bytes=parts.random_bytes,
-            )
-            link.start()
+            link = self.links[account] = self.platform.link(account, self.passwords.get(account))
             self.addCleanup(lambda: self.run_(link.stop()))
-            self.run_(link.when_ready())
         return link
 
     def session(self, service: str, account: str) -> ClientSession:
         """Return a session of an account with a service, which may not be there yet."""
-        parts = self.platform.parts()
-        link = self.link(account)
-        session = ClientSession(
-            service,
-            addresses=link,
-            connector=parts.connector,
-            credentials=link.credentials,
-            environment=Environment.DEMO,
-            clock=parts.clock,
-            tasks=parts.tasks,
-            metrics=parts.metrics,
-        )
-        session.start()
+        session = self.platform.session(service, self.link(account))
         self.addCleanup(lambda: self.run_(session.stop()))
         return session
 
