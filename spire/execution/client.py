@@ -143,9 +143,9 @@ class OrderExecutionClient:
         """Return the halts in force, live: for services, risk officers, administrators and auditors."""
         return self.session.subscriptions.state(HALTS, Halt)
 
-    async def supervise(self, blind: tuple[int, ...] = (), *, timeout_seconds: float = 2.0) -> None:
-        """Tell that Risk watches; the Risk Server's call."""
-        await self.session.call(Supervise, timeout_seconds=timeout_seconds, blind=blind)
+    async def supervise(self, blind: tuple[int, ...] = (), *, through: int, timeout_seconds: float = 2.0) -> None:
+        """Tell that Risk watches trading accounts up to an id, but for those it cannot see; the Risk Server's call."""
+        await self.session.call(Supervise, timeout_seconds=timeout_seconds, blind=blind, through=through)
 
     def follow(
         self,

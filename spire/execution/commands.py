@@ -80,9 +80,9 @@ class ReleaseHalt(Command):
 class Supervise(Command):
     """The Risk Server's sign of life, each second: without one for 5 s opening orders are refused as RISK_UNSUPERVISED.
 
-    `blind` are trading accounts that Risk cannot watch now; their opening orders are refused at once. Needs the capability
-    `risk.set_state`.
+    `blind` are trading accounts that Risk cannot watch now, `through` is the greatest id of those that it knows: opening orders
+    of the former, and of accounts beyond the latter, are refused at once. Needs the capability `risk.set_state`.
     """
 
-    arguments = [(b"blind", Typed(tuple[int, ...]))]
+    arguments = [(b"blind", Typed(tuple[int, ...])), (b"through", Integer(minimum=0))]
     response = []
