@@ -175,7 +175,7 @@ class RiskService:
         names = ", ".join(self.facts.name(number) for number in blind[:5])
         self._readiness.tell("blind", f"{len(blind)} trading accounts cannot be watched: {names}" if blind else None)
         try:
-            await self._orders.supervise(blind)
+            await self._orders.supervise(blind, through=self._supervision.through())
         except SpireError as error:
             self._readiness.because("supervise", f"Order Execution does not hear that Risk watches: {error}")
         else:

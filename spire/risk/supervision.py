@@ -112,6 +112,13 @@ class Supervision:
             self.changed.add(account_id)
         self._watched.set(len(self.accounts))
 
+    def through(self) -> int:
+        """Return the greatest id of the accounts that are watched.
+
+        Accounts come with the directory alone: while it is not live none comes, and nothing newer is claimed.
+        """
+        return max(self.accounts, default=0)
+
     def blind(self) -> tuple[int, ...]:
         """Return the accounts that cannot be watched now."""
         found = tuple(number for number in sorted(self.accounts) if self.is_blind(number))

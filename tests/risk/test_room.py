@@ -2,6 +2,7 @@
 
 from spire.accounting.portfolio import profit
 from spire.accounting.position import Position
+from spire.execution.client import OrderExecutionClient
 from spire.risk.kept import KeptPosition, Place, Saved
 from spire.risk.values import MarkSource
 from spire.values.amounts import Money
@@ -150,6 +151,26 @@ class SupervisionTests(RiskRoomTestCase):
         self.start_risk()
         self.advance(1.0)
         self.submit(Side.BUY, 1)
+
+    def test_order_execution_hears_up_to_which_account_risk_watches(self) -> None:
+        """The greatest that Risk knows: a new one with the next sign of life, none while the directory is away."""
+        heard: list[int] = []
+        supervise = OrderExecutionClient.supervise
+
+        async def listen(client: OrderExecutionClient, blind: tuple[int, ...] = (), *, through: int) -> None:
+            heard.append(through)
+            await supervise(client, blind, through=through)
+
+        self.patch(OrderExecutionClient, "supervise", listen)
+        self.advance(1.5)
+        self.assertEqual(set(heard), {self.account})
+        account = self.trader("ben")
+        self.advance(1.5)
+        self.assertEqual(heard[-1], max(self.account, account))
+        heard.clear()
+        self.platform.stop("service-locator")
+        self.advance(1.5)
+        self.assertEqual(set(heard), {max(self.account, account)})
 
     def test_an_account_in_a_currency_without_rate_is_blind(self) -> None:
         """Its orders that open are refused, and the server says why it is degraded."""
