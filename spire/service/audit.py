@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 from twisted.logger import Logger
 from twisted.protocols.amp import CommandLocator
 
@@ -32,6 +32,13 @@ PAGE_BYTES: Final = 50_000
 LONGEST_VALUE: Final = 16_000
 """Characters of `before` and `after`; a longer one is cut and says so."""
 
+LONGEST_ASKED: Final = 2_000
+"""Characters of what was asked for in an attempt that was refused."""
+
+REFUSALS_AT_ONCE: Final = 20
+REFUSALS_A_SECOND: Final = 1.0
+"""Refused attempts of one account that are recorded one by one; beyond that they are counted, and the next one tells how many."""
+
 Page = tuple[tuple[AuditEvent, ...], int | None]
 
 
@@ -45,6 +52,36 @@ class QueryAudit(Command):
     response = [(b"events", Typed(tuple[AuditEvent, ...])), (b"next_before", Integer(minimum=1, optional=True))]
 
 
+@define(eq=False)
+class _Spent:
+    """What an account has left of its refusals, as of a monotonic time, and how many were only counted since the last one."""
+
+    left: float
+    time: float
+    counted: int = 0
+
+
+class RefusalBudget:
+    """Which refused attempts are recorded one by one: nobody fills a store by asking for what he may not have (sans-I/O)."""
+
+    def __init__(self) -> None:
+        self._spent: dict[int, _Spent] = {}
+
+    def admit(self, account_id: int, now: float) -> int | None:
+        """Return how many attempts went uncounted by name before this one, which is recorded; None: it is only counted."""
+        spent = self._spent.get(account_id)
+        if spent is None:
+            spent = self._spent[account_id] = _Spent(left=float(REFUSALS_AT_ONCE), time=now)
+        spent.left = min(float(REFUSALS_AT_ONCE), spent.left + (now - spent.time) * REFUSALS_A_SECOND)
+        spent.time = now
+        if spent.left < 1.0:
+            spent.counted += 1
+            return None
+        spent.left -= 1.0
+        counted, spent.counted = spent.counted, 0
+        return counted
+
+
 class AuditTrail:
     """Makes the audit events of one server."""
 
@@ -54,6 +91,7 @@ class AuditTrail:
         self._environment = environment
         self._clock = clock
         self._random_bytes = random_bytes
+        self._budget = RefusalBudget()
 
     def event(
         self,
@@ -134,26 +172,25 @@ class AuditTrail:
         """Record an attempt that is refused inside the block, and let the refusal pass on.
 
         A server that is away or at fault has refused nothing. `record` may fail with a StoreError, which is logged: what
-        was refused stays refused.
+        was refused stays refused. Of an account that is refused all the time most attempts are only counted
+        (`RefusalBudget`).
         """
         try:
             yield
         except SpireError as error:
             if not isinstance(error, Unavailable) and error.coded != "INTERNAL":
-                event = self.event(
-                    session,
-                    action,
-                    entity,
-                    after=asked,
-                    reason=reason,
-                    on_behalf_of=on_behalf_of,
-                    outcome=error.coded,
-                )
-                try:
-                    await record(evolve(event, text=error.message))
-                except StoreError as problem:
-                    self._log.warn("a refused {action} is not recorded: {error}", action=action, error=str(problem))
+                before = self._budget.admit(session.identity.account_id, self._clock.monotonic())
+                if before is not None:
+                    asked = as_json(asked, longest=LONGEST_ASKED)
+                    event = self.event(session, action, entity, after=asked, reason=reason, on_behalf_of=on_behalf_of)
+                    await self._record(evolve(event, outcome=error.coded, text=_counted(error.message, before)), record)
             raise
+
+    async def _record(self, event: AuditEvent, record: Callable[[AuditEvent], Awaitable[None]]) -> None:
+        try:
+            await record(event)
+        except StoreError as problem:
+            self._log.warn("a refused {action} is not recorded: {error}", action=event.action, error=str(problem))
 
 
 @frozen(kw_only=True)
@@ -186,12 +223,16 @@ class SetupTrail:
         )
 
 
-def as_json(value: object) -> str | None:
-    """Return a value of ours as JSON text, cut where it is very long; None stays None."""
+def as_json(value: object, *, longest: int = LONGEST_VALUE) -> str | None:
+    """Return a value of ours as JSON text, cut where it is longer than so many characters; None stays None."""
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(to_plain(value), ensure_ascii=False)
-    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + " ... cut"
+    return text if len(text) <= longest else text[:longest] + " ... cut"
+
+
+def _counted(message: str, before: int) -> str:
+    return message if not before else f"{message} ({before} refused attempts before this one were only counted.)"
 
 
 class AuditResponders(CommandLocator):

@@ -153,6 +153,7 @@ class AuditTests(LocatorTestCase):
         """Each fits an answer; none is lost between them."""
         for number in range(60):
             self.error(Invalid, self.calls.make_directory(f"{number}/" + "x" * 90, ROOT_ID))
+            self.clock.advance(1.0)
         found: list[AuditEvent] = []
         before: int | None = None
         while len(found) < 60:
