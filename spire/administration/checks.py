@@ -7,15 +7,18 @@ from typing import Final
 from attrs import asdict
 
 from spire.administration.values import GrantMode, GrantTerms, LimitTerms, Profile, Usage
+from spire.locator.directory import RISK_OFFICER
 from spire.values.codes import Venue
 from spire.values.time import Timestamp
-from spire.wire.errors import Invalid, Unsupported
+from spire.wire.errors import Forbidden, Invalid, Unsupported
 
 LARGEST: Final = 2**63 - 1
 LONGEST_TRANSITION_SECONDS: Final = 86_400
 LONGEST_PRODUCT: Final = 100
 MOST_USAGE: Final = 500
 """Rows of usage in one call."""
+
+MOST_DAYS_AHEAD: Final = 7
 
 PROFILE_LIMITS: Final = {"e_mail": 320, "address": 1_000, "country": 2, "notes": 4_000}
 PROFILE_LIMIT: Final = 200
@@ -89,6 +92,22 @@ def check_date(text: str, argument: str = "business_date") -> str:
     except ValueError:
         pass
     raise Invalid(f"{text!r} is no date; write it as 2013-10-08.", argument=argument)
+
+
+def check_day(text: str, today: datetime.date, *, may_go_ahead: bool) -> str:
+    """Return a business date that can be opened, `today` being the firm's date.
+
+    A date that has not come begins the profit of all accounts anew: only who `may_go_ahead` opens it, and not further ahead
+    than a week of holidays, because no earlier date is ever opened again. Raises Forbidden, Invalid.
+    """
+    ahead = (datetime.date.fromisoformat(check_date(text)) - today).days
+    if ahead > MOST_DAYS_AHEAD:
+        raise Invalid(
+            f"Today is {today}; at most {MOST_DAYS_AHEAD} days ahead can be opened.", argument="business_date"
+        )
+    if ahead > 0 and not may_go_ahead:
+        raise Forbidden(f"Today is {today}; only a risk officer opens a date that has not come.", role=RISK_OFFICER)
+    return text
 
 
 def check_usage(usage: tuple[Usage, ...], knows_venue: Knows) -> tuple[Usage, ...]:

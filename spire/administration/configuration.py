@@ -10,7 +10,7 @@ from spire.values.time import parse_zone
 
 @frozen(kw_only=True)
 class AdministrationSection:
-    """`firm_zone` is the zone whose date is the business date before the first one is opened.
+    """`firm_zone` is the zone whose date is today's: the business date before the first one is opened.
 
     Every `refresh_seconds` the store is asked whether another server changed something.
     """

@@ -24,6 +24,7 @@ from spire.definitions.client import DefinitionsClient
 from spire.locator.directory import ADMINISTRATOR, OPERATOR, RISK_OFFICER, Directory
 from spire.runtime.clock import Clock
 from spire.values.audit import AuditQuery
+from spire.values.environment import Environment
 from spire.values.risk import RiskMode
 from spire.values.time import Timestamp, local_date
 from spire.wire.errors import NotFound
@@ -53,6 +54,7 @@ class AdministrationService:
         definitions: DefinitionsClient,
         next_id: Callable[[], int],
         firm_zone: str,
+        environment: Environment,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -62,6 +64,8 @@ class AdministrationService:
         self._definitions = definitions
         self._next_id = next_id
         self._firm_zone = firm_zone
+        self._is_rehearsal = environment in (Environment.DEMO, Environment.REPLAY)
+        self._may_go_ahead = frozenset({RISK_OFFICER, ADMINISTRATOR} if self._is_rehearsal else {RISK_OFFICER})
         self._clock = clock
 
     # Limits and risk states
@@ -177,6 +181,7 @@ class AdministrationService:
             access.require_role(self._directory, session.identity, ADMINISTRATOR)
             access.account(self._directory, terms.account_id)
             now = self._clock.now()
+            checks.check_reason(reason)
             begins = checks.check_grant(terms, self._knows_venue, now)
             grant = EntitlementGrant(
                 grant_id=self._next_id(),
@@ -194,6 +199,7 @@ class AdministrationService:
         deed = Deed(session=session, action="entitlement.revoke", entity=f"grant:{grant_id}", reason=reason)
         async with self._commits.attempt(deed):
             access.require_role(self._directory, session.identity, ADMINISTRATOR)
+            checks.check_reason(reason)
             former = await read(self._store.grant(grant_id))
             if former is None:
                 raise NotFound(f"There is no grant {grant_id}.", grant_id=grant_id)
@@ -260,10 +266,17 @@ class AdministrationService:
         """Open a business date, which closes the one before; the current one again changes nothing."""
         deed = Deed(session=session, action="day.open", entity=f"business_day:{business_date}")
         async with self._commits.attempt(deed):
-            if not access.holds_capability(self._directory, session.identity, OPEN_DAY):
-                access.require_role(self._directory, session.identity, ADMINISTRATOR, RISK_OFFICER, OPERATOR)
+            identity = session.identity
+            is_script = access.holds_capability(self._directory, identity, OPEN_DAY)
+            if not is_script:
+                access.require_role(self._directory, identity, ADMINISTRATOR, RISK_OFFICER, OPERATOR)
             day = BusinessDay(
-                business_date=checks.check_date(business_date),
+                business_date=checks.check_day(
+                    business_date,
+                    local_date(self._clock.now(), self._firm_zone),
+                    may_go_ahead=access.holds_role(self._directory, identity, self._may_go_ahead)
+                    or (self._is_rehearsal and is_script),
+                ),
                 opened=self._clock.now(),
                 opened_by=session.identity.account_id,
             )

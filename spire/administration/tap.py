@@ -68,6 +68,7 @@ def make_room(
         definitions=definitions,
         next_id=ids.next,
         firm_zone=configuration.administration.firm_zone,
+        environment=configuration.environment,
         clock=parts.clock,
     )
     following: list[Callable[[], None]] = []

@@ -64,6 +64,19 @@ class DayTests(RoomTestCase):
         for account, date in (("olga", "2013-10-07"), ("otto", "2013-10-08")):
             self.assertEqual(self.run_it(self.client(account).open_business_day(date)).business_date, date)
 
+    def test_an_operator_opens_no_date_that_has_not_come(self) -> None:
+        """It would begin everybody's profit anew; a risk officer may, a few days ahead and no further."""
+        self.officer()
+        self.person("otto", "operators")
+        error = self.refusal(self.client("otto").open_business_day("2013-10-09"))
+        self.assertEqual((error.coded, error.details["role"]), ("FORBIDDEN", "risk_officer"))
+        error = self.refusal(self.client("olga").open_business_day("2013-10-16"))
+        self.assertEqual((error.coded, error.details["argument"]), ("INVALID", "business_date"))
+        error = self.refusal(self.client("olga").open_business_day("9999-12-31"))
+        self.assertEqual(error.coded, "INVALID")
+        self.assertEqual(self.days(), {})
+        self.assertEqual(self.run_it(self.client("olga").open_business_day("2013-10-15")).business_date, "2013-10-15")
+
     def test_the_capability_opens_days(self) -> None:
         """Whoever holds it, whatever his role."""
         tess = self.person("tess", "trading_groups/demo/traders")
