@@ -41,7 +41,7 @@ def read(transaction: Transaction, table: str, query: AuditQuery) -> Page:
     conditions, parameters = ["1 = 1"], []
     for condition, value in (
         ("audit_sequence < %s", query.before),
-        ("actor = %s", query.actor),
+        ("%s IN (actor, on_behalf_of)", query.actor),
         ("entity = %s", query.entity),
         ("action = %s", query.action),
         ("time >= %s", query.since),
@@ -73,7 +73,7 @@ class MemoryAuditLog:
             (sequence, event)
             for sequence, event in reversed(tuple(enumerate(self.events, 1)))
             if (query.before is None or sequence < query.before)
-            and (query.actor is None or event.actor == query.actor)
+            and (query.actor is None or query.actor in (event.actor, event.on_behalf_of))
             and (query.entity is None or event.entity == query.entity)
             and (query.action is None or event.action == query.action)
             and (query.since is None or event.time >= query.since)

@@ -48,7 +48,8 @@ class AuditEvent:
 class AuditQuery:
     """A page of an audit log, newest first, at most `limit`: what stands before place `before` (None: from the newest).
 
-    `actor`, `entity` and `action` narrow it to exact matches, `since` and `until` to a range of time, both included.
+    `actor` narrows it to what an account did itself or had done on its behalf, `entity` and `action` to exact matches, `since`
+    and `until` to a range of time, both included.
     """
 
     before: int | None = None

@@ -245,3 +245,10 @@ class AdministrationStoreContract:
             await self.store.record(refused)
         self.assertEqual(await self.store.audit(AuditQuery()), ((refused,), None))
         self.assertEqual(await self.store.revision(), 0)
+
+    async def test_an_actor_is_found_by_what_was_done_on_his_behalf(self) -> None:
+        """As by what he did himself; others' events are not his."""
+        for number, who in enumerate(((ADA, None), (BOOK, TESS), (TESS, None)), 1):
+            await self.store.record(event(number, actor=who[0], on_behalf_of=who[1]))
+        found, _ = await self.store.audit(AuditQuery(actor=TESS))
+        self.assertEqual([(each.actor, each.on_behalf_of) for each in found], [(TESS, None), (BOOK, TESS)])

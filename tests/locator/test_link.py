@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 from spire.locator.client import Link, LocatorLink
 from spire.locator.commands import Register
 from spire.locator.providers import REMEMBERED_SECONDS
-from spire.locator.values import DIRECTORY, Entry, Right
+from spire.locator.values import DIRECTORY, AccountKind, Entry, Right
 from spire.service.interfaces import ILocator
 from spire.values.environment import Environment
 from spire.wire.client_session import ClientSession
@@ -17,6 +17,7 @@ from spire.wire.errors import Conflict, Forbidden, NotFound, Unavailable
 from spire.wire.interfaces import IAvatars, ITicketVerifier
 from spire.wire.server_session import ServerFactory, Session
 from tests.locator.room import ADDRESS, ADMINISTRATOR, TRADER, LocatorTestCase
+from tests.locator.test_server import KIM
 
 UID_ADDRESS = "uid:20900"
 SECOND = "locator-2:20000"
@@ -445,6 +446,16 @@ class VisibilityTests(LinkTestCase):
         self.assertEqual(self.wait(calls.find("trading_groups/demo/traders/demo")).name, "demo")
         for path in ("trading_groups/demo/accounts/other", "administrators", "/", "nothing/here"):
             self.error(NotFound, calls.find(path))
+
+    def test_an_auditor_sees_every_entry(self) -> None:
+        """Records name them by number; what he may change is nothing."""
+        calls = self.link(ADMINISTRATOR).calls
+        auditors = self.wait(calls.find("auditors")).entry_id
+        self.wait(calls.make_account(KIM.account, auditors, AccountKind.PERSON, KIM.password))
+        seen = self.link(KIM).calls
+        for path in ("trading_groups/demo/accounts/other", "trading_groups/demo/traders/demo", "/"):
+            self.assertEqual(self.wait(seen.find(path)), self.wait(calls.find(path)))
+        self.error(Forbidden, seen.rename(auditors, "readers"))
 
     def test_his_trading_accounts_are_listed(self) -> None:
         """Those on which he holds a right."""
