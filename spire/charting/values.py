@@ -82,7 +82,10 @@ class CandleTopic:
             raise ValueError(f"{name!r} is not candles/<instrument>/<interval>/<eligibility>")
         if parts[3] not in Eligibility.__members__:
             raise ValueError(f"{parts[3]!r} is no eligibility; take one of {', '.join(Eligibility.__members__)}")
-        return cls(instrument_id=int(parts[1]), interval=int(parts[2]), eligibility=Eligibility[parts[3]])
+        topic = cls(instrument_id=int(parts[1]), interval=int(parts[2]), eligibility=Eligibility[parts[3]])
+        if str(topic) != name:
+            raise ValueError(f"{name!r} is written {topic}")
+        return topic
 
 
 def candle_notional(candle: Any) -> Notional:

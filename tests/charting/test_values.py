@@ -14,6 +14,11 @@ class CandleTopicTests(SynchronousTestCase):
         self.assertEqual(str(topic), "candles/7/60000000000/CONSOLIDATED")
         self.assertEqual(CandleTopic.parse(str(topic)), topic)
 
+    def test_one_series_has_no_second_name(self) -> None:
+        """Zeros in front would make a series of its own of each."""
+        for name in ("candles/07/60000000000/ALL", "candles/7/060000000000/ALL", "candles/\u0667/60000000000/ALL"):
+            self.assertRaises(ValueError, CandleTopic.parse, name)
+
     def test_an_interval_of_36_hours_is_refused(self) -> None:
         """It has no place in a calendar."""
         error = self.assertRaises(ValueError, CandleTopic.parse, "candles/7/129600000000000/ALL")
