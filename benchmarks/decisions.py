@@ -251,7 +251,7 @@ class Decider:
     def run(self, count: int) -> Run:
         """Decide so many times."""
         account = self._orders.account(FIRST_ACCOUNT)
-        self._inputs.heard_of_risk(frozenset())
+        self._inputs.heard_of_risk(frozenset(), FIRST_ACCOUNT + ACCOUNTS)
         began, cpu = perf_counter(), process_time()
         for _ in range(count):
             holding = Holding(

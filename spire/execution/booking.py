@@ -98,8 +98,8 @@ class Booking:
         account = self._orders.account(order.submission.trading_account_id)
         try:
             activity = reported(order, execution, stamp, epoch=self._orders.epoch, sequence=account.sequence + 1)
-            written = self._orders.fold(activity)
-        except ValueError as error:  # it does not follow, or an amount does not fit
+            entry = self._chronicle.fold(activity)
+        except ValueError as error:  # it does not follow, or an amount or a text does not fit
             self._log.critical(
                 "a report of order {order_id} cannot be booked: {error}",
                 order_id=execution.order_id,
@@ -107,7 +107,7 @@ class Booking:
             )
             return True
         self._reports.labels(kind=execution.exec_type.name).inc()
-        self._chronicle.append(written, durable=durable)
+        self._chronicle.append(entry, durable=durable)
         return True
 
     def _told_apart(self, order: Order, execution: Execution, stamp: Stamp) -> Execution:

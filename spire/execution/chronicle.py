@@ -19,6 +19,7 @@ from zope.interface import implementer
 from spire.database.errors import StoreDown
 from spire.database.journal import Journal, JournalError
 from spire.database.ordered_writer import OrderedWriter
+from spire.execution.disclosure import activity_without_market
 from spire.execution.interfaces import IExecutionStore
 from spire.execution.orders import Orders
 from spire.execution.values import Activity, Batch, Halt, Written, activity_topic, is_ended, parse_activity_topic
@@ -41,11 +42,12 @@ Callback = Callable[[], object]
 class Entry:
     """Events that hold together on their way; `durable`, `committed` and `lost` are called at most once each.
 
-    `waiting` are those who want to know when they are durable.
+    `frame` is what the journal keeps, `shown` each event as its topic shows it: without market data (`disclosure`). `waiting` are those who want to know when they are durable.
     """
 
     written: tuple[Written, ...]
-    payloads: tuple[bytes, ...]
+    frame: bytes
+    shown: tuple[bytes, ...]
     durable: Callback | None = None
     committed: Callback | None = None
     lost: Callback | None = None
@@ -110,13 +112,22 @@ class Chronicle:
         """Know how far the store holds an account's events."""
         self._tails[trading_account_id] = Tail(committed=sequence)
 
-    def replay(self, position: int, written: tuple[Written, ...]) -> None:
-        """Take events that the journal holds already, in one frame, to the writer."""
-        self._visible(position, _entry(written))
+    def replay(self, position: int, events: Sequence[Activity]) -> None:
+        """Fold events that the journal holds already, in one frame, and take them to the writer."""
+        self._visible(position, self.fold(*events))
+
+    def fold(self, *events: Activity) -> Entry:
+        """Fold events that hold together: each the next of its account, all or none of them.
+
+        ValueError: one has no form in bytes or does not follow; nothing has changed then, so that there is never a hole.
+        """
+        frame, shown = _encoded(events)
+        return Entry(written=tuple([self._orders.fold(event) for event in events]), frame=frame, shown=shown)
 
     def append(
         self,
-        *written: Written,
+        entry: Entry,
+        *,
         durable: Callback | None = None,
         committed: Callback | None = None,
         lost: Callback | None = None,
@@ -127,9 +138,9 @@ class Chronicle:
         submission could not be made durable and was undone.
         """
         if self._is_closed:
-            self._log.warn("an event of order {order_id} came after the stop", order_id=written[-1].activity.order_id)
+            order_id = entry.written[-1].activity.order_id
+            self._log.warn("an event of order {order_id} came after the stop", order_id=order_id)
             return
-        entry = _entry(written)
         entry.durable, entry.committed, entry.lost = durable, committed, lost
         self._pending.append(entry)
         if not self.is_stalled:
@@ -182,7 +193,8 @@ class Chronicle:
             if not events:
                 break
             last = events[-1].sequence
-            yield HistoryChunk(payload=CODEC.encode(events), count=len(events), after=after, through=last)
+            payload = CODEC.encode(map(activity_without_market, events))
+            yield HistoryChunk(payload=payload, count=len(events), after=after, through=last)
             after = last
         if waiting:
             payload = b"".join(encoded for _, encoded in waiting)
@@ -192,7 +204,7 @@ class Chronicle:
 
     def _write(self, entry: Entry) -> None:
         try:
-            durable = self._journal.append(b"".join(entry.payloads))
+            durable = self._journal.append(entry.frame)
         except JournalError as error:
             self._fail(Failure(error), entry)
             return
@@ -209,7 +221,7 @@ class Chronicle:
             waiting.callback(None)
 
     def _visible(self, position: int, entry: Entry) -> None:
-        for written, payload in zip(entry.written, entry.payloads, strict=True):
+        for written, payload in zip(entry.written, entry.shown, strict=True):
             activity = written.activity
             tail = self._tail(activity.trading_account_id)
             topic = self.topic(activity.trading_account_id)
@@ -287,7 +299,7 @@ class Chronicle:
             self._orders.account(number).sequence = self._visible_through(number)
         for entry in kept:
             entry.written = tuple(map(self._numbered, entry.written))
-            entry.payloads = tuple(CODEC.encode((item.activity,)) for item in entry.written)
+            entry.frame, entry.shown = _encoded([item.activity for item in entry.written])
         for entry in lost:
             if entry.lost is not None:
                 entry.lost()
@@ -334,8 +346,18 @@ class Chronicle:
         return tail
 
 
-def _entry(written: tuple[Written, ...]) -> Entry:
-    return Entry(written=written, payloads=tuple([CODEC.encode((item.activity,)) for item in written]))
+def _encoded(events: Sequence[Activity]) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the journal's frame of events, and each as its topic shows it. ValueError: one has no such form."""
+    kept: list[bytes] = []
+    shown: list[bytes] = []
+    try:
+        for event in events:
+            public = activity_without_market(event)
+            kept.append(CODEC.encode((event,)))
+            shown.append(kept[-1] if public is event else CODEC.encode((public,)))
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+    return b"".join(kept), tuple(shown)
 
 
 def _stalled() -> Unavailable:

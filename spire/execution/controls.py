@@ -26,8 +26,8 @@ class Controls:
 
     `by_risk`: the Risk Server sends the order. `halts` are those in force whose scope holds the trading account; `lineage` is
     the account's, the root first, and `count_live` answers the live orders beneath one of its entries (None: the account's own).
-    `rules_version` is the greatest version of the rules that bind on the lineage, None without one. `conversions` lead into the
-    limits' currency, None where no rate says how. `unsupervised` says why Risk does not watch the account; None where it does.
+    `rules_version` is the greatest version of the rules that bind on the lineage, None without one. `conversions` lead from other
+    currencies into that of the limits, None where no rate says how. `unsupervised` says why Risk does not watch the account; None where it does.
     """
 
     by_risk: bool = False
@@ -77,23 +77,34 @@ def refusal_of(halt: Halt) -> Refusal:
     )
 
 
-def stopped_by_state(controls: Controls, *, is_opening: bool) -> Refusal | None:
-    """Refuse what the risk state, or the state that the limits allow at most, stops, and what opens unsupervised.
+def forbidden_by_state(
+    limits: Limits | None, state: RiskState | None, *, is_opening: bool, by_risk: bool = False
+) -> Refusal | None:
+    """Refuse an order that the risk state, or the state that the limits allow at most, stops.
 
     CLOSE_ORDERS is NO_OPENING, DISABLED is NO_NEW but for what Risk reduces.
     """
-    mode = RiskMode.ACTIVE if controls.state is None else controls.state.mode
-    allowed = RiskMode.ACTIVE if controls.limits is None else controls.limits.terms.allowed_state
+    mode = RiskMode.ACTIVE if state is None else state.mode
+    allowed = RiskMode.ACTIVE if limits is None else limits.terms.allowed_state
     strictest = max(mode, allowed)
-    if strictest is not RiskMode.ACTIVE:
-        stop = HaltMode.NO_OPENING if strictest is RiskMode.CLOSE_ORDERS else HaltMode.NO_NEW
-        if not permits(stop, is_opening=is_opening, passes_risk=controls.by_risk):
-            return Refusal(
-                code="RISK_STATE",
-                text=f"The trading account is {strictest.name}: {_allowed(stop)}.",
-                rule="risk_state" if mode is strictest else "allowed_state",
-                observed=strictest.name,
-            )
+    if strictest is RiskMode.ACTIVE:
+        return None
+    stop = HaltMode.NO_OPENING if strictest is RiskMode.CLOSE_ORDERS else HaltMode.NO_NEW
+    if permits(stop, is_opening=is_opening, passes_risk=by_risk):
+        return None
+    return Refusal(
+        code="RISK_STATE",
+        text=f"The trading account is {strictest.name}: {_allowed(stop)}.",
+        rule="risk_state" if mode is strictest else "allowed_state",
+        observed=strictest.name,
+    )
+
+
+def stopped_by_state(controls: Controls, *, is_opening: bool) -> Refusal | None:
+    """Refuse what risk state or limits forbid, and what opens unsupervised."""
+    refusal = forbidden_by_state(controls.limits, controls.state, is_opening=is_opening, by_risk=controls.by_risk)
+    if refusal is not None:
+        return refusal
     if is_opening and controls.unsupervised is not None:
         return Refusal(
             code="RISK_UNSUPERVISED",
@@ -132,14 +143,18 @@ def check_rules(
 
 @define
 class Supervision:
-    """When the Risk Server was last heard of, and which trading accounts it cannot watch; moments are monotonic seconds."""
+    """When the Risk Server was last heard of, and what it watches; moments are monotonic seconds.
+
+    `through` is the greatest trading account id that it knows, `blind` are those up to it that it cannot watch.
+    """
 
     heard: float | None = None
     blind: frozenset[int] = frozenset()
+    through: int = 0
 
-    def hear(self, now: float, blind: frozenset[int]) -> None:
+    def hear(self, now: float, blind: frozenset[int], through: int) -> None:
         """Take a heartbeat."""
-        self.heard, self.blind = now, blind
+        self.heard, self.blind, self.through = now, blind, through
 
     def age(self, now: float) -> float | None:
         """Return the seconds since the last heartbeat; None before the first."""
@@ -154,4 +169,9 @@ class Supervision:
 
     def trouble(self, trading_account_id: int, now: float) -> str | None:
         """Return why a trading account is not supervised; None where it is."""
-        return self.silent_for(now) or ("blind" if trading_account_id in self.blind else None)
+        silent = self.silent_for(now)
+        if silent is not None:
+            return silent
+        if trading_account_id > self.through:
+            return "unknown to Risk"
+        return "blind" if trading_account_id in self.blind else None

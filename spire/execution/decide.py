@@ -173,6 +173,9 @@ def _reserve(
     used = 0
     rate_ids: list[str] = []
     for currency, amount in sorted(amounts.items()):
+        if currency == limits.terms.currency:
+            used += amount
+            continue
         conversion = controls.conversions.get(currency)
         if conversion is None:
             return Refusal(

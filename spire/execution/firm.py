@@ -7,7 +7,7 @@ from attrs import evolve
 from spire.compliance.rules import Breach
 from spire.compliance.values import Violation
 from spire.execution.orders import Orders
-from spire.execution.values import FIRM, Activity, Halt, Written
+from spire.execution.values import FIRM, Activity, Halt
 from spire.values.audit import AuditEvent
 from spire.values.submission import Submission
 from spire.values.time import Timestamp
@@ -19,28 +19,21 @@ LONGEST_AUDIT_VALUE: Final = 4_000
 """Characters of `before` and `after`: an event of a log topic must fit one segment."""
 
 
-def firm_event(
-    orders: Orders,
-    now: Timestamp,
-    *,
-    halt: Halt | None = None,
-    violation: Violation | None = None,
-    audit: AuditEvent | None = None,
-) -> Written:
-    """Fold the firm's next event, one of the three, and return what it writes."""
-    sequence = orders.account(FIRM).sequence + 1
-    if violation is not None:
-        violation = evolve(violation, sequence=sequence, epoch=orders.epoch)
-    return orders.fold(
-        Activity(
-            sequence=sequence,
-            epoch=orders.epoch,
-            time=now,
-            trading_account_id=FIRM,
-            halt=halt,
-            violation=violation,
-            audit=None if audit is None else fitted(audit),
-        )
+def firm_events(orders: Orders, now: Timestamp, *contents: Halt | Violation | AuditEvent) -> tuple[Activity, ...]:
+    """Return the next events of the firm, one for each of what they hold; they are to be folded together."""
+    first = orders.account(FIRM).sequence + 1
+    return tuple([_firm_event(orders.epoch, first + place, now, each) for place, each in enumerate(contents)])
+
+
+def _firm_event(epoch: int, sequence: int, now: Timestamp, content: Halt | Violation | AuditEvent) -> Activity:
+    return Activity(
+        sequence=sequence,
+        epoch=epoch,
+        time=now,
+        trading_account_id=FIRM,
+        halt=content if isinstance(content, Halt) else None,
+        violation=evolve(content, sequence=sequence, epoch=epoch) if isinstance(content, Violation) else None,
+        audit=fitted(content) if isinstance(content, AuditEvent) else None,
     )
 
 
@@ -71,15 +64,22 @@ def violation_of(breach: Breach, submission: Submission) -> Violation:
 
 
 def fitted(event: AuditEvent) -> AuditEvent:
-    """Return an audit event cut to what its columns and a segment hold, before the journal takes it: all say the same."""
+    """Return an audit event cut to what its columns and a segment hold, before the journal takes it: all say the same.
+
+    Text that UTF-8 cannot carry, as an operator's JSON may hold, is spelled out.
+    """
     return evolve(
         event,
-        actor_name=event.actor_name[:LONGEST_AUDIT_NAME],
-        client_version=event.client_version[:LONGEST_AUDIT_NAME],
-        entity=event.entity[:LONGEST_ENTITY],
-        before=None if event.before is None else event.before[:LONGEST_AUDIT_VALUE],
-        after=None if event.after is None else event.after[:LONGEST_AUDIT_VALUE],
-        reason=None if event.reason is None else event.reason[:LONGEST_AUDIT_TEXT],
-        text=None if event.text is None else event.text[:LONGEST_AUDIT_TEXT],
-        correlation_id=event.correlation_id[:64],
+        actor_name=_cut(event.actor_name, LONGEST_AUDIT_NAME),
+        client_version=_cut(event.client_version, LONGEST_AUDIT_NAME),
+        entity=_cut(event.entity, LONGEST_ENTITY),
+        before=None if event.before is None else _cut(event.before, LONGEST_AUDIT_VALUE),
+        after=None if event.after is None else _cut(event.after, LONGEST_AUDIT_VALUE),
+        reason=None if event.reason is None else _cut(event.reason, LONGEST_AUDIT_TEXT),
+        text=None if event.text is None else _cut(event.text, LONGEST_AUDIT_TEXT),
+        correlation_id=_cut(event.correlation_id, 64),
     )
+
+
+def _cut(text: str, longest: int) -> str:
+    return text.encode(errors="backslashreplace").decode()[:longest]

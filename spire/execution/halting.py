@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from spire.execution import access
 from spire.execution.chronicle import Chronicle
-from spire.execution.firm import firm_event
+from spire.execution.firm import firm_events
 from spire.execution.halts import LONGEST_REASON, Actor, check_release, check_request
 from spire.execution.inputs import Inputs
 from spire.execution.orders import Order, Orders
@@ -30,6 +30,8 @@ from spire.wire.state_topic import StateTopic
 SET: Final = "halt.set"
 RELEASE: Final = "halt.release"
 SUPERVISE: Final = "risk.supervise"
+IN_FORCE: Final = "The halt was in force already, and keeps its first reason; what it asks for was done again."
+LONGEST_ID: Final = 20
 OFFICERS: Final = frozenset({access.RISK_OFFICER})
 
 
@@ -110,12 +112,12 @@ class Halting:
             check_release(halt, reason, actor)
         return await self._release(halt, reason, actor.account_id, self._of(session))
 
-    async def supervise(self, session: Session, blind: tuple[int, ...]) -> None:
+    async def supervise(self, session: Session, blind: tuple[int, ...], through: int) -> None:
         """Take the Risk Server's sign of life. Raises Forbidden."""
         async with self._trail.attempt(session, SUPERVISE, "firm:0", self._record):
             if not access.is_risk(self._directory, session.identity):
                 raise Forbidden("Only the Risk Server supervises.", capability=access.SET_RISK_STATE)
-        self._inputs.heard_of_risk(frozenset(blind))
+        self._inputs.heard_of_risk(frozenset(blind), through)
 
     # On the host
 
@@ -132,8 +134,8 @@ class Halting:
             "scope": scope,
             "scope_id": str(scope_id),
             "mode": mode,
-            "actions": ["CANCEL_ALL"] if cancel_all else [],
             "reason": reason,
+            "cancel_all": cancel_all,
         }
         actor = Actor(account_id=None)
         async with self._attempt_here(SET, "halt:0", asked=plain):
@@ -143,7 +145,7 @@ class Halting:
 
     async def release_here(self, halt_id: int | str, reason: str = "") -> object:
         """Release a halt that was set on this host."""
-        async with self._attempt_here(RELEASE, f"halt:{halt_id}", asked={"reason": reason}):
+        async with self._attempt_here(RELEASE, f"halt:{halt_id}", asked={"halt_id": halt_id, "reason": reason}):
             halt = self._orders.halts.find(_read_id(halt_id))
             check_release(halt, reason, Actor(account_id=None))
         return to_plain(await self._release(halt, reason, None, self._trail.local))
@@ -197,10 +199,11 @@ class Halting:
                 actions=before.actions | request.actions,
                 announces=max(filter(None, (before.announces, request.announces)), default=None),
             )
-        if halt != before:
-            self._append(
-                halt, make_event(SET, f"halt:{halt.halt_id}", before=before, after=halt, reason=request.reason)
-            )
+        event = make_event(SET, f"halt:{halt.halt_id}", before=before, after=halt, reason=request.reason)
+        if halt == before:
+            self._take(evolve(event, text=IN_FORCE))
+        else:
+            self._take(halt, event)
             self._log.warn("halt {number} is in force: {halt}", number=halt.halt_id, halt=to_plain(halt))
         cancelled = self._cancel_all(halt, actor) if request.actions & HaltAction.CANCEL_ALL else []
         await self._chronicle.settled()
@@ -229,17 +232,18 @@ class Halting:
 
     def _append_release(self, halt: Halt, reason: str, by: int | None, make_event: MakeEvent) -> Halt:
         released = evolve(halt, released=self._clock.now(), released_by=by, release_reason=reason)
-        self._append(released, make_event(RELEASE, f"halt:{halt.halt_id}", before=halt, after=released, reason=reason))
+        self._take(released, make_event(RELEASE, f"halt:{halt.halt_id}", before=halt, after=released, reason=reason))
         self._log.warn("halt {number} has ended: {reason}", number=halt.halt_id, reason=reason)
         return released
 
-    def _append(self, halt: Halt, event: AuditEvent) -> None:
-        now = self._clock.now()
-        self._chronicle.append(firm_event(self._orders, now, halt=halt), firm_event(self._orders, now, audit=event))
+    def _take(self, *contents: Halt | AuditEvent) -> None:
+        """Take a change of a halt and its audit event on their way: neither is there without the other."""
+        events = firm_events(self._orders, self._clock.now(), *contents)
+        self._chronicle.append(self._chronicle.fold(*events))
 
     async def _record(self, event: AuditEvent) -> None:
         """Take a refused attempt to the audit log; while the journal takes nothing it waits there."""
-        self._chronicle.append(firm_event(self._orders, self._clock.now(), audit=event))
+        self._take(event)
         try:
             await self._chronicle.settled()
         except Unavailable as error:
@@ -280,14 +284,21 @@ class Halting:
 
 
 def _read_request(plain: Mapping[str, object]) -> HaltRequest:
+    """Return what an operator asks for; what stands in his JSON may be anything."""
+    cancel_all = plain["cancel_all"]
+    if not isinstance(cancel_all, bool):
+        raise Invalid("cancel_all must be true or false.", argument="cancel_all")
+    asked = {name: value for name, value in plain.items() if name != "cancel_all"}
     try:
-        return from_plain(HaltRequest, plain)
+        return from_plain(HaltRequest, asked | {"actions": ["CANCEL_ALL"] if cancel_all else []})
     except ValueError as error:
         raise Invalid(str(error)) from None
 
 
-def _read_id(text: int | str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise Invalid("halt_id must be a number.", argument="halt_id") from None
+def _read_id(halt_id: object) -> int:
+    """Return the id that an operator names, as a number or as the text that `halts` shows."""
+    if isinstance(halt_id, str) and halt_id.isascii() and halt_id.isdigit() and len(halt_id) < LONGEST_ID:
+        return int(halt_id)
+    if isinstance(halt_id, int) and not isinstance(halt_id, bool):
+        return halt_id
+    raise Invalid("halt_id must be a whole number.", argument="halt_id")

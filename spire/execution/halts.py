@@ -128,10 +128,14 @@ def check_release(halt: Halt, reason: str, actor: Actor) -> None:
         raise Forbidden(f"You set halt {halt.halt_id}: another risk officer must release it.", halt_id=halt.halt_id)
 
 
-def check_reason(reason: str) -> None:
-    """Refuse a reason that is empty or too long."""
-    if not reason.strip() or len(reason) > LONGEST_REASON:
+def check_reason(reason: object) -> None:
+    """Refuse a reason that is empty, too long, or nothing that UTF-8 can carry."""
+    if not isinstance(reason, str) or not reason.strip() or len(reason) > LONGEST_REASON:
         raise Invalid(f"Give a reason of at most {LONGEST_REASON} characters.", argument="reason")
+    try:
+        reason.encode()
+    except UnicodeEncodeError:
+        raise Invalid("The reason holds half a surrogate pair, which is no character.", argument="reason") from None
 
 
 def _names() -> str:

@@ -1,15 +1,18 @@
 """What Administration, Compliance and the Risk Server say, as last received, put together for one decision."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 from attrs import frozen
 
 from spire.administration.client import AdministrationClient
-from spire.administration.values import current_day
+from spire.administration.values import Limits, RiskState, current_day
 from spire.compliance.client import ComplianceClient
 from spire.compliance.rules import RuleBook
 from spire.compliance.values import RuleEntry
 from spire.definitions.client import DefinitionsClient
+from spire.definitions.rates import Conversion
 from spire.execution.controls import Controls, Supervision
 from spire.execution.orders import Account, Orders
 from spire.locator.directory import Directory
@@ -18,6 +21,8 @@ from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.values.codes import Currency
 from spire.values.risk import RuleState
+
+_NO_CONVERSIONS: Final[Mapping[Currency, Conversion | None]] = {}
 
 
 @frozen
@@ -79,9 +84,9 @@ class Inputs:
         for view in (self._limits, self.risk_states, self._days, self._rule_entries):
             view.close()
 
-    def heard_of_risk(self, blind: frozenset[int]) -> None:
-        """Take the Risk Server's sign of life, and which trading accounts it cannot watch."""
-        self.supervision.hear(self._clock.monotonic(), blind)
+    def heard_of_risk(self, blind: frozenset[int], through: int) -> None:
+        """Take the Risk Server's sign of life: up to which trading account it watches, but for which."""
+        self.supervision.hear(self._clock.monotonic(), blind, through)
         self._blind.set(len(blind))
 
     # Asking
@@ -89,25 +94,25 @@ class Inputs:
     def controls(self, account: Account, currency: Currency, *, by_risk: bool) -> Controls:
         """Return what a decision about an order of an account in a currency must heed now."""
         number = account.trading_account_id
-        key = str(number)
-        limits = self._limits.rows.get(key)
+        limits, state = self.standing(number)
         place = self._place(number)
-        conversions = {}
-        if limits is not None:
-            rates, counter = self._definitions.rates, limits.terms.currency
-            conversions = {each: rates.conversion(each, counter) for each in {currency, *account.used}}
         return Controls(
             by_risk=by_risk,
             halts=self._orders.halts.on(number),
             limits=limits,
-            state=self.risk_states.rows.get(key),
+            state=state,
             unsupervised=self.supervision.trouble(number, self._clock.monotonic()),
             rules=self._rules,
             lineage=place.lineage,
             rules_version=place.rules_version,
             count_live=partial(self._count_live, account),
-            conversions=conversions,
+            conversions=_NO_CONVERSIONS if limits is None else self._conversions(account, currency, limits),
         )
+
+    def standing(self, trading_account_id: int) -> tuple[Limits | None, RiskState | None]:
+        """Return the limits and the risk state of a trading account, as last received; None where they were never set."""
+        key = str(trading_account_id)
+        return self._limits.rows.get(key), self.risk_states.rows.get(key)
 
     def state_version(self, trading_account_id: int) -> int:
         """Return the version of a trading account's risk state, as last received; 0 where none was ever written."""
@@ -142,6 +147,19 @@ class Inputs:
     def _day_changed(self) -> None:
         day = current_day(self._days.rows)
         self._business_date = None if day is None else day.business_date
+
+    def _conversions(
+        self, account: Account, currency: Currency, limits: Limits
+    ) -> Mapping[Currency, Conversion | None]:
+        """Return how the currencies of an order and of its account lead into that of the limits; nothing where all are one."""
+        counter = limits.terms.currency
+        foreign = {each for each in account.used if each != counter}
+        if currency != counter:
+            foreign.add(currency)
+        if not foreign:
+            return _NO_CONVERSIONS
+        rates = self._definitions.rates
+        return {each: rates.conversion(each, counter) for each in foreign}
 
     def _place(self, number: int) -> Place:
         place = self._places.get(number)

@@ -61,7 +61,7 @@ def replay(orders: Orders, chronicle: Chronicle, frames: Iterable[Frame], stored
             continue
         payload = frame.payload
         events = CODEC.decode(payload, CODEC.count(payload), 0, len(payload))
-        chronicle.replay(frame.position, tuple([orders.fold(event) for event in events]))
+        chronicle.replay(frame.position, events)
         count += len(events)
         submissions = [event.submission for event in events if event.submission is not None]
         fresh.update(each.order_id for each in submissions if each.decision.opening)

@@ -69,7 +69,7 @@ class HaltResponders(CommandLocator):
         return {"halt": await self._halting.release(self._session, halt_id, reason)}
 
     @Supervise.responder
-    async def supervise(self, blind: tuple[int, ...]) -> dict[str, Any]:
+    async def supervise(self, blind: tuple[int, ...], through: int) -> dict[str, Any]:
         """Take a sign of life."""
-        await self._halting.supervise(self._session, blind)
+        await self._halting.supervise(self._session, blind, through)
         return {}

@@ -16,6 +16,7 @@ from spire.execution import access
 from spire.execution.booking import Booking
 from spire.execution.chronicle import Chronicle
 from spire.execution.commands import PAGE_BYTES
+from spire.execution.disclosure import Disclosure
 from spire.execution.form import Resolved, check_form, resolve
 from spire.execution.interfaces import IDriver, IExecutionStore
 from spire.execution.orders import Order, Orders
@@ -53,7 +54,10 @@ TRIM_SECONDS: Final = 30.0
 
 @implementer(ITopics)
 class OrderExecution:
-    """The application service; every method takes the session first."""
+    """The application service; every method takes the session first.
+
+    Orders are answered as whoever asks may see them at that moment (`disclosure`).
+    """
 
     _log = Logger()
 
@@ -71,6 +75,7 @@ class OrderExecution:
         submitting: Submitting,
         upstream: MarketUpstream,
         drivers: Mapping[str, IDriver],
+        disclosure: Disclosure,
         halts: StateTopic[Halt],
         clock: Clock,
         tasks: Tasks,
@@ -86,6 +91,7 @@ class OrderExecution:
         self._submitting = submitting
         self._upstream = upstream
         self._drivers = drivers
+        self._disclosure = disclosure
         self._halts = halts
         self._clock = clock
         self._tasks = tasks
@@ -161,11 +167,12 @@ class OrderExecution:
             access.require_trade(self._directory, session.identity, request.trading_account_id)
         used = self._orders.used_id(request.trading_account_id, request.client_order_id)
         if used is not None:
-            return await self._first(used, resolved)
+            return await self._first(session, used, resolved)
         if self._chronicle.is_stalled or self._writer.is_fenced:
             raise journal_down()
         by_risk = access.is_risk(self._directory, session.identity)
-        return await self._submitting.take(session, resolved, received, by_risk=by_risk)
+        view = await self._submitting.take(session, resolved, received, by_risk=by_risk)
+        return self._disclosure.view(session.identity, view)
 
     async def cancel(self, session: Session, order_id: int) -> OrderView:
         """Cancel an order, acting from the journal. Raises NotFound, Forbidden, Conflict for one that has ended."""
@@ -179,7 +186,7 @@ class OrderExecution:
             raise Conflict(f"Order {order_id} has ended: {order.state.status.name}.", status=order.state.status.name)
         self._submitting.cancel(order, session.identity.account_id)
         await self._chronicle.settled()
-        return order.view
+        return self._disclosure.view(session.identity, order.view)
 
     async def query(self, session: Session, query: OrderQuery) -> tuple[tuple[OrderView, ...], int | None]:
         """Return a page of orders and where to go on. Raises NotFound, Forbidden, Unavailable."""
@@ -201,7 +208,7 @@ class OrderExecution:
         size = 0
         for number in ids[: query.limit]:
             order = memory.get(number)
-            view = stored[number] if order is None else order.view
+            view = self._disclosure.view(session.identity, stored[number] if order is None else order.view)
             size += len(encode(view))
             if page and size > PAGE_BYTES:
                 break
@@ -254,7 +261,7 @@ class OrderExecution:
             except (Forbidden, NotFound):
                 session.close(Forbidden("A right to see a trading account was withdrawn; log in again."))
 
-    async def _first(self, used: UsedClientOrderId, resolved: Resolved) -> OrderView:
+    async def _first(self, session: Session, used: UsedClientOrderId, resolved: Resolved) -> OrderView:
         """Answer a repeated client order id with its first order; Conflict when the content differs."""
         if used.digest != resolved.digest:
             raise Conflict(
@@ -263,13 +270,14 @@ class OrderExecution:
             )
         pending = self._submitting.find(used.order_id)
         if pending is not None:
-            return await self._submitting.join(pending)
+            return self._disclosure.view(session.identity, await self._submitting.join(pending))
         order = self._orders.find(used.order_id)
         if order is not None:
             await self._chronicle.settled()
             view = order.view
         else:
             view = await self._stored(used.order_id)
+        view = self._disclosure.view(session.identity, view)
         rejected = rejection_of(view)
         if rejected is not None:
             raise rejected

@@ -8,10 +8,11 @@ from twisted.internet.interfaces import IDelayedCall
 
 from spire.definitions.client import DefinitionsClient
 from spire.execution.booking import Booking, Ids
-from spire.execution.chronicle import Chronicle
-from spire.execution.controls import refusal_of
+from spire.execution.chronicle import Chronicle, Entry
+from spire.execution.controls import forbidden_by_state, refusal_of
 from spire.execution.decide import Decision, Holding, Market, Terms, decide
-from spire.execution.firm import firm_event, violation_of
+from spire.execution.disclosure import Disclosure
+from spire.execution.firm import firm_events, violation_of
 from spire.execution.form import Resolved
 from spire.execution.inputs import Inputs
 from spire.execution.interfaces import IDriver
@@ -19,7 +20,7 @@ from spire.execution.orders import Order, Orders
 from spire.execution.refusals import STORE_DOWN, error_for, journal_down
 from spire.execution.reports import refused, rejection
 from spire.execution.upstream import MarketUpstream
-from spire.execution.values import Activity, Execution, OrderView, Refusal, Written
+from spire.execution.values import Activity, Execution, OrderView, Refusal
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.values.environment import Environment
@@ -63,6 +64,7 @@ class Submitting:
         definitions: DefinitionsClient,
         upstream: MarketUpstream,
         inputs: Inputs,
+        disclosure: Disclosure,
         drivers: Mapping[str, IDriver],
         clock: Clock,
         metrics: Metrics,
@@ -75,6 +77,7 @@ class Submitting:
         self._definitions = definitions
         self._upstream = upstream
         self._inputs = inputs
+        self._disclosure = disclosure
         self._drivers = drivers
         self._clock = clock
         self._pending: dict[int, Pending] = {}
@@ -114,13 +117,13 @@ class Submitting:
         submission = self._submission(session, order, decision, received, market, by_risk=by_risk)
         refusal = decision.refusal
         stamp = None if refusal is None else self._booking.stamp()
-        violations = [
-            firm_event(self._orders, submission.accepted, violation=violation_of(breach, submission))
-            for breach in decision.breaches
-        ]
+        violations = firm_events(
+            self._orders, submission.accepted, *[violation_of(breach, submission) for breach in decision.breaches]
+        )
         if refusal is not None and stamp is not None:
             event = refused(submission, refusal, stamp, epoch=self._orders.epoch, sequence=account.sequence + 1)
-            return self._refuse((*violations, self._orders.fold(event)), refusal, submission.order_id)
+            told = self._disclosure.refusal(session.identity, submission.instrument_id, refusal)
+            return self._refuse(self._chronicle.fold(*violations, event), told, submission.order_id)
         event = Activity(
             sequence=account.sequence + 1,
             epoch=self._orders.epoch,
@@ -128,7 +131,7 @@ class Submitting:
             trading_account_id=submission.trading_account_id,
             submission=submission,
         )
-        return self._accept(submission, (*violations, self._orders.fold(event)), is_opening=decision.is_opening)
+        return self._accept(submission, self._chronicle.fold(*violations, event), is_opening=decision.is_opening)
 
     def cancel(self, order: Order, actor: int | None) -> None:
         """Cancel a live order: through its driver, or at once where it was not routed yet."""
@@ -146,20 +149,18 @@ class Submitting:
         self._orders.flag(submission.order_id, Flag.PENDING_CANCEL)
         self._driver(submission).cancel(submission.order_id, actor)
 
-    def _refuse(self, written: tuple[Written, ...], refusal: Refusal, order_id: int) -> "Deferred[OrderView]":
+    def _refuse(self, entry: Entry, refusal: Refusal, order_id: int) -> "Deferred[OrderView]":
         waiting: Deferred[OrderView] = Deferred()
         error = error_for(refusal, order_id)
         self._outcomes.labels(outcome=refusal.code).inc()
         self._chronicle.append(
-            *written,
+            entry,
             durable=lambda: waiting.errback(error),
             lost=lambda: waiting.errback(journal_down()),
         )
         return waiting
 
-    def _accept(
-        self, submission: Submission, written: tuple[Written, ...], *, is_opening: bool
-    ) -> "Deferred[OrderView]":
+    def _accept(self, submission: Submission, entry: Entry, *, is_opening: bool) -> "Deferred[OrderView]":
         order = self._orders.find(submission.order_id)
         assert order is not None
         pending = Pending(order=order)
@@ -169,19 +170,24 @@ class Submitting:
         if is_opening:
             pending.timer = self._clock.later(self._settings.store_seconds, self._too_late, pending)
             self._chronicle.append(
-                *written, committed=lambda: self._route_opening(pending), lost=lambda: self._undo(pending)
+                entry, committed=lambda: self._route_opening(pending), lost=lambda: self._undo(pending)
             )
         else:
-            self._chronicle.append(*written, durable=lambda: self._route(pending), lost=lambda: self._undo(pending))
+            self._chronicle.append(entry, durable=lambda: self._route(pending), lost=lambda: self._undo(pending))
         return waiting
 
     def _route_opening(self, pending: Pending) -> None:
-        """Route an order that opens risk, unless a halt was set while it waited for the store."""
-        halts = self._orders.halts.on(pending.order.submission.trading_account_id)
-        if halts:
-            self._end(pending, refusal_of(halts[0]))
-        else:
+        """Route an order that opens risk, unless a halt or a risk state came while it waited for the store.
+
+        Both are asked: the halt that Risk announced a state with ends when the state arrives.
+        """
+        number = pending.order.submission.trading_account_id
+        halts = self._orders.halts.on(number)
+        refusal = refusal_of(halts[0]) if halts else forbidden_by_state(*self._inputs.standing(number), is_opening=True)
+        if refusal is None:
             self._route(pending)
+        else:
+            self._end(pending, refusal)
 
     def _route(self, pending: Pending) -> None:
         """Answer, and send the order to its driver unless it has ended meanwhile."""

@@ -8,7 +8,7 @@ from twisted.application.service import IService
 from twisted.protocols.amp import CommandLocator, IResponderLocator
 from zope.interface import implementer
 
-from spire.administration.client import AdministrationClient
+from spire.administration.client import AdministrationClient, LiveEntitlements
 from spire.compliance.client import ComplianceClient
 from spire.database.errors import StoreDown
 from spire.database.journal import Journal
@@ -19,6 +19,7 @@ from spire.execution.chronicle import Chronicle
 from spire.execution.configuration import SIMULATION, OrderExecutionConfiguration
 from spire.execution.controls import HEARTBEAT_SECONDS
 from spire.execution.decide import Terms
+from spire.execution.disclosure import Disclosure
 from spire.execution.drivers.simulation import SimulationDriver
 from spire.execution.halting import Halting
 from spire.execution.inputs import Inputs
@@ -42,6 +43,7 @@ from spire.service.parts import Parts
 from spire.service.process import make_process
 from spire.service.room import ServerRoom
 from spire.uid.client import UidSource
+from spire.values.codes import Venue
 from spire.wire.guard import Responders
 from spire.wire.interfaces import IAvatars
 from spire.wire.publisher import Publisher
@@ -95,6 +97,7 @@ def _make_service(
     administration = AdministrationClient(room.upstream("administration_service"))
     market_data = MarketDataClient(room.upstream(section.market_data_service))
     compliance = ComplianceClient(room.upstream("compliance_service"))
+    entitlements = LiveEntitlements(administration, parts.clock)
     kept = _make_chronicle(room, configuration, parts, store)
     orders, chronicle = kept.orders, kept.chronicle
     inputs = Inputs(
@@ -130,6 +133,11 @@ def _make_service(
         )
         drivers[SIMULATION] = simulation
         checks.append(simulation.check)
+    disclosure = Disclosure(
+        directory=locator.directory,
+        allows=entitlements.allows,
+        venue_of=lambda number: _listing_venue(definitions, number),
+    )
     submitting = Submitting(
         settings=Settings(
             environment=configuration.environment,
@@ -143,6 +151,7 @@ def _make_service(
         definitions=definitions,
         upstream=upstream,
         inputs=inputs,
+        disclosure=disclosure,
         drivers=drivers,
         clock=parts.clock,
         metrics=parts.metrics,
@@ -170,6 +179,7 @@ def _make_service(
         submitting=submitting,
         upstream=upstream,
         drivers=drivers,
+        disclosure=disclosure,
         halts=topic,
         clock=parts.clock,
         tasks=parts.tasks,
@@ -179,8 +189,13 @@ def _make_service(
     entries.observe_version(service.rights_changed)
     checks += [lambda: _supervised(room, inputs), halting.end_announced]
     _add_verbs(room, halting)
-    _add_steps(room, parts, ids, definitions, upstream, inputs, service, halting, checks)
+    _add_steps(room, parts, ids, definitions, upstream, inputs, entitlements, service, halting, checks)
     return service, halting
+
+
+def _listing_venue(definitions: DefinitionsClient, instrument_id: int) -> Venue | None:
+    instrument = definitions.instruments.get(instrument_id)
+    return None if instrument is None else instrument.listing_venue
 
 
 def _supervised(room: ServerRoom, inputs: Inputs) -> None:
@@ -260,6 +275,7 @@ def _add_steps(
     definitions: DefinitionsClient,
     upstream: MarketUpstream,
     inputs: Inputs,
+    entitlements: LiveEntitlements,
     service: OrderExecution,
     halting: Halting,
     checks: list[Callable[[], None]],
@@ -282,6 +298,7 @@ def _add_steps(
     room.add("definitions", definitions.when_ready, definitions.close)
     room.add("markets", upstream.markets.view.when_ready)
     room.add("controls", inputs.when_ready, inputs.close)
+    room.add("entitlements", entitlements.when_ready, entitlements.close)
     room.add("orders", service.start, service.stop, retry_on=StoreDown, stop_seconds=10.0)
     room.add("halts", halting.open, halting.close)
     room.add("market checks", watch, stop_watching)

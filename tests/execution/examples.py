@@ -4,13 +4,16 @@ import datetime
 from typing import Any
 
 from spire.administration.values import Limits, LimitTerms
+from spire.compliance.values import Violation
 from spire.definitions.instruments import Alias, Instrument, InstrumentType, Terms
 from spire.definitions.rates import Conversion
 from spire.definitions.values import Destination, TickStep, TickTable
+from spire.execution.firm import firm_events
 from spire.execution.orders import Order, Orders
 from spire.execution.reports import Stamp, refused, reported
-from spire.execution.values import Activity, Execution, OrderRequest, Refusal
+from spire.execution.values import Activity, Execution, Halt, OrderRequest, Refusal, Written
 from spire.values.amounts import Money
+from spire.values.audit import AuditEvent
 from spire.values.codes import Currency, Venue
 from spire.values.orders import ExecType, OrderType, Side
 from spire.values.submission import Submission
@@ -152,3 +155,9 @@ class Teller:
     def _told(self, activity: Activity) -> Activity:
         self.written = self.orders.fold(activity)
         return activity
+
+
+def tell_of_the_firm(orders: Orders, now: int, content: Halt | Violation | AuditEvent) -> Written:
+    """Fold the firm's next event and return what it writes."""
+    (event,) = firm_events(orders, Timestamp(now), content)
+    return orders.fold(event)

@@ -65,10 +65,11 @@ class ExecutionRoomTestCase(SynchronousTestCase):
         self.serve()
         self.is_supervised = True
         self.blind: tuple[int, ...] = ()
+        self.through = 2**40
         self.risk = OrderExecutionClient(self.rooms.session(SERVICE, "risk_service"))
         self.addCleanup(lambda: self.platform.run(self.risk.session.stop()))
         self.platform.run(self.risk.session.when_ready())
-        self.platform.run(self.risk.supervise())
+        self.platform.run(self.risk.supervise(through=self.through))
         self.addCleanup(self.platform.parts().tasks.every("supervise", 1.0, self._supervise))
         self.client = self.trader("demo_trader")
         self.account: TradingAccountView = self.result(self.client.trading_account("demo_trader"))
@@ -81,7 +82,7 @@ class ExecutionRoomTestCase(SynchronousTestCase):
         """Be the Risk Server's sign of life."""
         if self.is_supervised and self.risk.session.is_ready:
             with suppress(SpireError):
-                await self.risk.supervise(self.blind)
+                await self.risk.supervise(self.blind, through=self.through)
 
     # The server
 

@@ -1,12 +1,9 @@
 """What both stores of Order Execution promise."""
 
-from typing import Any
-
 from attrs import evolve
 
 from spire.compliance.values import Violation
 from spire.database.ordered_writer import WriterRow
-from spire.execution.firm import firm_event
 from spire.execution.interfaces import IExecutionStore
 from spire.execution.orders import Orders
 from spire.execution.values import (
@@ -30,7 +27,7 @@ from spire.values.report import Fee
 from spire.values.risk import HaltAction, HaltMode, HaltScope, RuleState
 from spire.values.submission import DecisionSnapshot
 from spire.values.time import Timestamp
-from tests.execution.examples import ACCOUNT, BAC, Teller
+from tests.execution.examples import ACCOUNT, BAC, Teller, tell_of_the_firm
 from tests.values.examples import dollars, make_posting, make_submission, shares
 
 AUDIT = AuditEvent(
@@ -250,14 +247,8 @@ class ExecutionStoreContract:
         )
         second = evolve(halt, halt_id=2, scope=HaltScope.TRADING_ACCOUNT, scope_id=ACCOUNT, set_by=None, announces=4)
         released = evolve(halt, released=Timestamp(80), released_by=6, release_reason="over")
-        facts: tuple[dict[str, Any], ...] = (
-            {"halt": halt},
-            {"audit": AUDIT},
-            {"halt": released},
-            {"violation": VIOLATION},
-            {"halt": second},
-        )
-        written = [firm_event(orders, Timestamp(100 + place), **fact) for place, fact in enumerate(facts)]
+        facts = (halt, AUDIT, released, VIOLATION, second)
+        written = [tell_of_the_firm(orders, 100 + place, fact) for place, fact in enumerate(facts)]
         await self._commit(written)
         return [item.activity for item in written]
 
@@ -293,7 +284,7 @@ class ExecutionStoreContract:
         """As one batch: the trader's activity does not show the violation."""
         orders = Orders(epoch=1)
         teller = Teller(orders)
-        violation = firm_event(orders, Timestamp(5), violation=VIOLATION)
+        violation = tell_of_the_firm(orders, 5, VIOLATION)
         event = teller.refused(make_submission(), Refusal(code="COMPLIANCE", text="no", rule="max_quantity/8"))
         await self._commit([violation, teller.written])
         self.assertEqual(await self.store.activity(ACCOUNT, 1, 0, 9, 9), (event,))

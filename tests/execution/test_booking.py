@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from spire.execution.booking import Booking
 from spire.execution.chronicle import Chronicle
 from spire.execution.orders import Orders
-from spire.execution.values import Execution, Written
+from spire.execution.values import Activity, Execution, Written
 from spire.runtime.metrics import Metrics
 from spire.testing.clock import ManualClock
 from spire.values.amounts import Price
@@ -34,12 +34,20 @@ class Ids:
         return self.given
 
 
-class Taken(list[Written]):
+class Taken:
     """Stands where the chronicle takes events."""
 
-    def append(self, written: Written, **_: Any) -> None:  # type: ignore[override] # the chronicle's signature
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self.written: list[Written] = []
+
+    def fold(self, event: Activity) -> Written:
+        """Fold an event."""
+        return self._orders.fold(event)
+
+    def append(self, written: Written, **_: Any) -> None:
         """Keep an event."""
-        super().append(written)
+        self.written.append(written)
 
 
 def fill(exec_id: str | None = None, count: int = 10) -> Execution:
@@ -56,10 +64,10 @@ class BookingTests(SynchronousTestCase):
         Teller(self.orders).submitted(make_submission())
         self.clock = ManualClock()
         self.ids = Ids()
-        self.written = Taken()
+        self.taken = Taken(self.orders)
         self.booking = Booking(
             orders=self.orders,
-            chronicle=cast("Chronicle", self.written),
+            chronicle=cast("Chronicle", self.taken),
             ids=self.ids,
             business_day=lambda: None,
             firm_zone="America/New_York",
@@ -70,13 +78,13 @@ class BookingTests(SynchronousTestCase):
     @property
     def told(self) -> list[tuple[str, str]]:
         """Return kind and execution id of each report, in order."""
-        reports = [item.activity.report for item in self.written]
+        reports = [item.activity.report for item in self.taken.written]
         return [(report.exec_type.name, report.exec_id) for report in reports if report is not None]
 
     def test_a_fill_is_a_report_and_a_posting(self) -> None:
         """Dated by the firm's day."""
         self.booking.report(fill())
-        (item,) = self.written
+        (item,) = self.taken.written
         assert item.activity.posting is not None
         self.assertEqual((item.activity.sequence, item.activity.posting.business_date), (2, "2013-10-08"))
 
@@ -107,13 +115,13 @@ class BookingTests(SynchronousTestCase):
         """A second cancel is an alarm, not an event."""
         self.booking.report(Execution(order_id=1, exec_type=ExecType.CANCELED))
         self.booking.report(Execution(order_id=1, exec_type=ExecType.CANCELED))
-        self.assertEqual(len(self.written), 1)
+        self.assertEqual(len(self.taken.written), 1)
 
     def test_a_fill_beyond_what_can_be_sent_changes_nothing(self) -> None:
         """Its amount does not fit 64 bits: an alarm, and neither a hole in the activity nor a position that no store takes."""
         self.booking.report(evolve(fill(), price=Price(2**63 - 1)))
         self.booking.report(fill())
-        self.assertEqual([item.activity.sequence for item in self.written], [2])
+        self.assertEqual([item.activity.sequence for item in self.taken.written], [2])
         order = self.orders.find(1)
         assert order is not None
         self.assertEqual(order.state.cumulative, shares(10))

@@ -173,10 +173,17 @@ class StateTests(ControlTestCase):
         """To the moment; before the first there is no supervision, and a blind account has none."""
         supervision = Supervision()
         self.assertEqual(supervision.trouble(ACCOUNT, 100.0), "never heard of")
-        supervision.hear(100.0, frozenset({8}))
+        supervision.hear(100.0, frozenset({8}), 8)
         self.assertIsNone(supervision.trouble(ACCOUNT, 105.0))
         self.assertEqual(supervision.trouble(ACCOUNT, 105.1), "5.1")
         self.assertEqual(supervision.trouble(8, 101.0), "blind")
+
+    def test_an_account_that_risk_does_not_know_is_not_supervised(self) -> None:
+        """Its id is beyond the greatest that Risk named."""
+        supervision = Supervision()
+        supervision.hear(100.0, frozenset(), ACCOUNT)
+        self.assertIsNone(supervision.trouble(ACCOUNT, 101.0))
+        self.assertEqual(supervision.trouble(ACCOUNT + 1, 101.0), "unknown to Risk")
 
 
 class RiskTests(ControlTestCase):
@@ -270,6 +277,14 @@ class LimitTests(ControlTestCase):
         """By their version."""
         self.assertEqual(self.opening(CONTROLS).snapshot.limits_version, 4)
         self.assertEqual(self.opening(evolve(CONTROLS, limits=limits(Money(0)))).snapshot.limits_version, 4)
+
+    def test_the_currency_of_the_limits_needs_no_rate(self) -> None:
+        """It is counted as it is, and no rate is named."""
+        decision = self.opening(evolve(CONTROLS, conversions={}))
+        self.assertEqual(
+            (decision.refusal, decision.snapshot.buying_power_used, decision.snapshot.exchange_rate_id),
+            (None, whole(1400), None),
+        )
 
     def test_another_currency_is_converted_and_rounded_up(self) -> None:
         """1,400 dollars at 1.0357 are 1,449.98 Canadian ones; a millionth less does not do."""

@@ -5,14 +5,13 @@ from typing import Any
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.execution.firm import firm_event
 from spire.execution.halts import Actor, Halts, check_release, check_request
 from spire.execution.orders import Orders
 from spire.execution.values import FIRM, Halt, HaltRequest
 from spire.values.risk import HaltAction, HaltMode, HaltScope
 from spire.values.time import Timestamp
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, SpireError, Unsupported
-from tests.execution.examples import ACCOUNT
+from tests.execution.examples import ACCOUNT, tell_of_the_firm
 
 OFFICER, OTHER, RISK, HOST = (
     Actor(account_id=5),
@@ -99,7 +98,7 @@ class HaltsTests(SynchronousTestCase):
         """Folded from nothing, they are what they were; sequences are dense."""
         live, replayed = Orders(epoch=1), Orders(epoch=1)
         events = [
-            firm_event(live, Timestamp(number), halt=halt).activity
+            tell_of_the_firm(live, number, halt).activity
             for number, halt in enumerate((FIRMWIDE, OF_ACCOUNT, evolve(FIRMWIDE, **ENDED)))
         ]
         for event in events:

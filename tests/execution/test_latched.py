@@ -91,7 +91,8 @@ class FullDiskTests(HaltTestCase):
         self.assertEqual(self.refused(Side.BUY, 1, 13).coded, "HALTED")
         self.assertEqual(len(self.in_force()), 1)
         firm = self.everything_of_the_firm()
-        self.assertEqual([event.sequence for event in firm.events], [1, 2])
+        self.assertEqual([event.sequence for event in firm.events], [1, 2, 3])
+        self.assertEqual((len(firm.halts), len(firm.audits)), (1, 2))
         self.restart()
         self.assertEqual(self.refused(Side.BUY, 1, 13).coded, "HALTED")
 

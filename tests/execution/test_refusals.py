@@ -131,7 +131,7 @@ class StateTests(ExecutionRoomTestCase):
 
     def test_only_risk_supervises(self) -> None:
         """A trader's word counts nothing, and is written down."""
-        error = self.refusal(self.client.supervise())
+        error = self.refusal(self.client.supervise(through=2**40))
         self.assertIsInstance(error, Forbidden)
         (audit,) = self.everything_of_the_firm().audits
         self.assertEqual(
