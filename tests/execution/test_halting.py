@@ -102,11 +102,27 @@ class OfficerTests(HaltTestCase):
         self.assertEqual(self.successResultOf(submitted).status, Status.CANCELED)
 
     def test_the_same_halt_again_is_the_one_in_force(self) -> None:
-        """A second officer's is another; nothing is recorded twice."""
+        """A second officer's is another."""
         first = self.set_halt(self.one)
         self.assertEqual(self.set_halt(self.one).halt, first.halt)
         self.assertEqual(self.set_halt(self.other).halt.halt_id, first.halt.halt_id + 1)
         self.assertEqual(len(self.everything_of_the_firm().halts), 2)
+
+    def test_the_same_halt_again_is_written_down_with_its_reason(self) -> None:
+        """It cancels anew; the halt keeps its first reason, the audit log has both."""
+        self.submit(Side.BUY, 100)
+        first = self.set_halt(self.one, HaltMode.NO_OPENING, actions=HaltAction.CANCEL_ALL)
+        resting = self.submit(Side.SELL, 100, 15)
+        again = self.set_halt(self.one, HaltMode.NO_OPENING, actions=HaltAction.CANCEL_ALL, reason="it is still wrong")
+        self.assertEqual((again.halt, again.confirmed), (first.halt, (resting.order_id,)))
+        firm = self.everything_of_the_firm()
+        self.assertEqual(len(firm.halts), 1)
+        self.assertEqual(
+            [(audit.entity, audit.reason, audit.outcome) for audit in firm.audits],
+            [("halt:1", "something is wrong", DONE), ("halt:1", "it is still wrong", DONE)],
+        )
+        self.assertEqual(firm.audits[1].before, firm.audits[1].after)
+        self.assertIn("in force already", firm.audits[1].text or "")
 
     def test_one_sets_another_releases(self) -> None:
         """Who set it is FORBIDDEN; an ended one is CONFLICT, one that never was NOT_FOUND; each attempt is written down."""

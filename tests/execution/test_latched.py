@@ -198,6 +198,44 @@ class HostTests(HaltTestCase):
             ["INVALID", "INVALID", "INVALID", "UNSUPPORTED", "NOT_FOUND", "INVALID", "NOT_FOUND"],
         )
 
+    def test_a_reason_that_is_no_text_halts_nothing_and_leaves_no_hole(self) -> None:
+        """Half a surrogate pair, as JSON may hold it, is INVALID, and spelled out in the audit log; orders go on."""
+        error = self.refused_verb("halt", reason="\ud800")
+        self.assertEqual((type(error), error.details["argument"]), (Invalid, "reason"))
+        self.assertIsInstance(self.refused_verb("halt", reason="x", mode="\ud800"), Invalid)
+        self.assertEqual(self.in_force(), [])
+        self.submit(Side.BUY, 100, 13)
+        self.verb("halt", reason="fire")
+        for reason in ("\udfff", 5, None, "x" * 1001):
+            error = self.refused_verb("release_halt", halt_id="1", reason=reason)
+            self.assertEqual((type(error), error.details["argument"]), (Invalid, "reason"))
+        firm = self.everything_of_the_firm()
+        self.assertEqual([event.sequence for event in firm.events], list(range(1, 9)))
+        self.assertIn("\\ud800", firm.audits[0].after or "")
+        self.restart()
+        self.assertEqual([halt.reason for halt in self.in_force()], ["fire"])
+
+    def test_what_is_no_id_releases_nothing(self) -> None:
+        """Nothing is rounded or guessed, and each attempt is written down."""
+        self.verb("halt", reason="fire")
+        for halt_id in (None, [], {}, 1.0, 1.5, True, "1.0", "-1", "\u0661", "1" * 30, ""):
+            error = self.refused_verb("release_halt", halt_id=halt_id, reason="over")
+            self.assertEqual((type(error), error.details.get("argument")), (Invalid, "halt_id"), halt_id)
+        for halt_id in (0, -1, 10**40):
+            self.assertIsInstance(self.refused_verb("release_halt", halt_id=halt_id, reason="over"), NotFound)
+        self.assertEqual(len(self.in_force()), 1)
+        outcomes = [audit.outcome for audit in self.everything_of_the_store()]
+        self.assertEqual(outcomes, [DONE] + ["INVALID"] * 11 + ["NOT_FOUND"] * 3)
+
+    def test_only_true_cancels_all(self) -> None:
+        """A text is no truth."""
+        self.submit(Side.BUY, 100, 13)
+        for value in ("false", "true", 1, None):
+            error = self.refused_verb("halt", reason="fire", cancel_all=value)
+            self.assertEqual((type(error), error.details["argument"]), (Invalid, "cancel_all"))
+        self.assertEqual(self.follower.told(), ["SUBMITTED", "NEW"])
+        self.assertEqual(self.in_force(), [])
+
     def test_before_the_start_nothing_is_promised(self) -> None:
         """UNAVAILABLE says that no orders are taken either."""
         self.platform.run(self.room.stop())

@@ -1,12 +1,12 @@
 """What people and servers set, as a trader meets it: limits, risk states, rules, supervision, the Risk Server's own orders."""
 
 from spire.database.journal import JournalFull
-from spire.execution.values import OrderView
+from spire.execution.values import HaltRequest, OrderView
 from spire.values.amounts import Money, whole
 from spire.values.codes import Currency
 from spire.values.orders import Channel, Side, Status
-from spire.values.risk import RiskMode, RuleState
-from spire.wire.errors import Forbidden
+from spire.values.risk import HaltMode, HaltScope, RiskMode, RuleState
+from spire.wire.errors import Forbidden, SpireError
 from tests.execution.room import ExecutionRoomTestCase, Follower
 
 ACCOUNT_PATH = "trading_groups/demo/accounts/demo_trader"
@@ -128,6 +128,54 @@ class StateTests(ExecutionRoomTestCase):
         self.assertEqual(self.refused(Side.BUY, 1, 13).details["observed"], "blind")
         metrics = self.parts.metrics
         self.assertEqual(metrics.value("spire_execution_blind_accounts"), 1)
+
+    def test_an_account_that_risk_does_not_know_opens_nothing(self) -> None:
+        """One that was made after Risk last looked; what reduces passes, and so does all once Risk knows it."""
+        self.submit(Side.BUY, 100)
+        self.through = self.account.trading_account_id - 1
+        self.advance(1.5)
+        error = self.refused(Side.BUY, 1, 13)
+        self.assertEqual((error.coded, error.details["observed"]), ("RISK_UNSUPERVISED", "unknown to Risk"))
+        self.submit(Side.SELL, 50)
+        self.through = self.account.trading_account_id
+        self.advance(1.5)
+        self.submit(Side.BUY, 1, 13)
+
+    def test_a_state_that_came_while_the_store_was_away_ends_an_opening_order(self) -> None:
+        """The halt that announced it has ended with its arrival; the order was never routed."""
+        for mode in (RiskMode.CLOSE_ORDERS, RiskMode.DISABLED):
+            self.risk_state(RiskMode.ACTIVE)
+            self.store.is_down = True
+            submitted = self.later(self.client.submit(self.request(Side.BUY, 100, 13)))
+            self.advance(0.1)
+            standing = self.result(self.rooms.administration.standing(self.account.trading_account_id))
+            announced = HaltRequest(
+                scope=HaltScope.TRADING_ACCOUNT,
+                scope_id=self.account.trading_account_id,
+                mode=HaltMode.NO_OPENING,
+                reason="the loss limit is reached",
+                announces=standing.state.version + 1,
+            )
+            self.result(self.risk.set_halt(announced))
+            self.risk_state(mode)
+            self.store.is_down = False
+            self.advance(2.0)
+            error = self.failureResultOf(submitted, SpireError).value
+            self.assertEqual(
+                (error.coded, error.details["rule"], error.details["observed"]), ("RISK_STATE", "risk_state", mode.name)
+            )
+            self.assertEqual(self.follower.told()[-2:], ["SUBMITTED", "REJECTED"])
+
+    def test_limits_that_came_while_the_store_was_away_end_an_opening_order(self) -> None:
+        """Where the state that they allow forbids it."""
+        self.store.is_down = True
+        submitted = self.later(self.client.submit(self.request(Side.BUY, 100, 13)))
+        self.advance(0.1)
+        self.limits(allowed_state=RiskMode.CLOSE_ORDERS)
+        self.store.is_down = False
+        self.advance(2.0)
+        error = self.failureResultOf(submitted, SpireError).value
+        self.assertEqual((error.coded, error.details["rule"]), ("RISK_STATE", "allowed_state"))
 
     def test_only_risk_supervises(self) -> None:
         """A trader's word counts nothing, and is written down."""
