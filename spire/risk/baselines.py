@@ -23,6 +23,11 @@ class Baselines:
         self._last = {each.trading_account_id: each for each in baselines}
         self.opened = {each.trading_account_id: each for each in opened}
 
+    def awaits_record(self, account_id: int) -> bool:
+        """Return whether an account's day has begun without a record from which it counts."""
+        opened = self.opened.get(account_id)
+        return opened is not None and opened.awaits_record
+
     def rebase(self, account_id: int) -> None:
         """Let an account's book count from its last baseline, if it has one."""
         baseline = self._last.get(account_id)
@@ -43,7 +48,7 @@ class Baselines:
             currency=figures.currency,
             day_realised=figures.day_realised,
             day_fees=figures.day_fees,
-            day_profit=figures.day_profit,
+            day_profit=figures.day_closing,
             positions=self._book.baseline(account_id),
         )
 

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
-from spire.database.errors import StoreDown
+from spire.database.errors import NotUnique, StoreDown
 from spire.execution.values import Halt
 from spire.risk.acting import Acting
 from spire.risk.baselines import Baselines
@@ -22,18 +22,15 @@ from spire.risk.profit import Book
 from spire.risk.states import Loss, is_beyond
 from spire.risk.supervision import Supervision, Watched
 from spire.risk.upstream import MarketWatch
-from spire.risk.values import BaselineKind, OpenedAccount
+from spire.risk.values import ALREADY_OPEN, KEPT, OPENED, BaselineKind, OpenedAccount
 from spire.runtime.clock import Clock
 from spire.service.audit import AuditTrail
 from spire.values.amounts import ZERO_MONEY, Money, format_amount
 from spire.values.audit import AuditEvent
+from spire.values.orders import Channel
 from spire.values.risk import RiskMode
 from spire.wire.errors import Conflict, Invalid, NotFound, SpireError, Unavailable
 from spire.wire.server_session import Session
-
-OPENED: Final = "OPENED"
-ALREADY_OPEN: Final = "ALREADY_OPEN"
-KEPT: Final = "KEPT"
 
 PATIENCE_SECONDS: Final = 5.0
 """How long to wait for the business day to arrive from Administration, and for what is being done about an account."""
@@ -83,6 +80,7 @@ class Days:
         self._clock = clock
         self._lock = DeferredLock()
         self._was_opened = False
+        self._untold: list[AuditEvent] = []
         self._results: dict[str, dict[int, OpenedAccount]] = {}
 
     # Opening
@@ -122,6 +120,40 @@ class Days:
                 found.append(self._result(opened, KEPT if opened.outcome == KEPT else ALREADY_OPEN))
         return found
 
+    async def complete(self) -> None:
+        """Do what could not be done: take the records of accounts that had no mark, once they have one; call each second."""
+        business_date = self._facts.business_date()
+        waiting = [
+            each.trading_account_id
+            for each in tuple(self._baselines.opened.values())
+            if each.awaits_record and each.business_date == business_date and self._can_close(each.trading_account_id)
+        ]
+        if waiting and not self._lock.locked:
+            troubles: list[str] = []
+            async with self._alone():
+                try:
+                    results = self._results.setdefault(business_date, {})
+                    await self._open_some(None, business_date, waiting, results, troubles)
+                except Unavailable as error:
+                    troubles.append(error.message)
+            if troubles:
+                self._log.warn("records are not complete: {trouble}", trouble=troubles[0])
+        await self._tell()
+
+    async def _tell(self) -> None:
+        """Write the events that a store that was away has not taken."""
+        while self._untold:
+            try:
+                await self._store.record((), (), self._untold[:1])
+            except NotUnique:
+                self._log.info("an audit event is there already: the answer to its commit was lost")
+            except StoreDown:
+                return
+            del self._untold[0]
+
+    def _can_close(self, account_id: int) -> bool:
+        return account_id in self._supervision.accounts and not self._book.unclosable(account_id)
+
     async def _check_date(self, business_date: str) -> None:
         """Wait a moment for a day that Administration has just opened."""
         try:
@@ -141,7 +173,7 @@ class Days:
 
     async def _open_some(
         self,
-        session: Session,
+        session: Session | None,
         business_date: str,
         ids: Iterable[int],
         results: dict[int, OpenedAccount],
@@ -165,15 +197,15 @@ class Days:
                     steps.append(await self._step(watched, opened, business_date))
                 except SpireError as error:
                     troubles.append(f"{self._facts.name(account_id)}: {error.message}")
-            fresh = [step for step in steps if step.baseline is not None]
+            fresh = [step for step in steps if step.baseline is not None or step.opened.awaits_record]
             await self._record(
                 [step.baseline for step in fresh if step.baseline is not None],
                 [step.opened for step in fresh],
                 [self._opened_event(session, step) for step in fresh],
             )
             for step in fresh:
-                assert step.baseline is not None
-                self._baselines.take(step.baseline)
+                if step.baseline is not None:
+                    self._baselines.take(step.baseline)
                 self._baselines.opened[step.watched.account_id] = step.opened
             await self._take_note(steps)
             for step in steps:
@@ -186,7 +218,7 @@ class Days:
     async def _step(self, watched: Watched, opened: Opened | None, business_date: str) -> Step:
         """Return what is to be done with one account. Raises Unavailable where that cannot be known now."""
         account_id = watched.account_id
-        if opened is not None and opened.business_date == business_date:
+        if opened is not None and opened.business_date == business_date and not opened.awaits_record:
             return Step(watched=watched, opened=opened, baseline=None)
         if opened is None and self._was_opened:
             return Step(watched=watched, opened=_since(account_id, business_date), baseline=None)
@@ -194,8 +226,11 @@ class Days:
         if ledger is None or not ledger.is_caught_up:
             raise Unavailable("its activity is not followed yet")
         self._market.settle()
-        if self._book.accounts[account_id].unmarked and not self._market.is_caught_up:
+        if self._book.off_market(account_id) and not self._market.is_caught_up:
             raise Unavailable("its positions have no marks yet")
+        unclosable = self._book.unclosable(account_id)
+        if unclosable:
+            return Step(watched=watched, opened=self._awaiting(account_id, business_date, unclosable), baseline=None)
         kept = await self._why_kept(watched)
         return Step(
             watched=watched,
@@ -208,6 +243,19 @@ class Days:
             ),
             baseline=self._baselines.next(watched, BaselineKind.START_OF_DAY, business_date),
         )
+
+    def _awaiting(self, account_id: int, business_date: str, unclosable: Sequence[int]) -> Opened:
+        return Opened(
+            trading_account_id=account_id,
+            business_date=business_date,
+            outcome=KEPT,
+            reason=self._no_mark(unclosable),
+            is_complete=False,
+        )
+
+    def _no_mark(self, unclosable: Sequence[int]) -> str:
+        others = f" and {len(unclosable) - 1} more" if len(unclosable) > 1 else ""
+        return f"no mark of {self._market.name(unclosable[0])}{others}"
 
     async def _why_kept(self, watched: Watched) -> str | None:
         """Return why a person must release an account, if one must."""
@@ -228,7 +276,7 @@ class Days:
     ) -> None:
         """Give an account its allowed state, and take note that it has it."""
         account_id, opened = step.watched.account_id, step.opened
-        if not opened.is_complete:
+        if not opened.is_complete and not opened.awaits_record:
             try:
                 await self._allow(step.watched, f"business day {business_date} was opened")
             except SpireError as error:
@@ -262,14 +310,14 @@ class Days:
         watched.beyond_since = None
         self._supervision.record(watched, standing, state)
 
-    def _opened_event(self, session: Session, step: Step) -> AuditEvent:
-        return self._trail.event(
-            session,
-            "account.open_day",
-            f"trading_account:{step.watched.account_id}",
-            before=self._baselines.opened.get(step.watched.account_id),
-            after=step.opened,
-        )
+    def _opened_event(self, session: Session | None, step: Step) -> AuditEvent:
+        """Return the event of a record; without a session this server takes it by itself."""
+        action, entity = "account.open_day", f"trading_account:{step.watched.account_id}"
+        before, after = self._baselines.opened.get(step.watched.account_id), step.opened
+        if session is not None:
+            return self._trail.event(session, action, entity, before=before, after=after)
+        event = self._trail.local(action, entity, before=before, after=after, reason="there is a mark now")
+        return evolve(event, actor_name="risk", channel=Channel.RISK, source="the Risk Server itself")
 
     def _result(self, opened: Opened, outcome: str) -> OpenedAccount:
         account_id = opened.trading_account_id
@@ -307,6 +355,13 @@ class Days:
         if ledger is None or not ledger.is_live:
             raise Unavailable("Its activity is not followed now; try again later.")
         self._check_loss(watched, new_baseline=new_baseline)
+        unclosable = self._book.unclosable(account_id) if new_baseline else ()
+        if unclosable:
+            raise Unavailable(
+                f"There is {self._no_mark(unclosable)}, so no new baseline can be taken: try again later."
+            )
+        await self._check_store(account_id)
+        await self._allow(watched, reason, session.identity.account_id)
         baseline = None
         if new_baseline:
             baseline = self._baselines.next(watched, BaselineKind.RELEASE, self._facts.business_date())
@@ -314,16 +369,35 @@ class Days:
             session,
             "account.release",
             f"trading_account:{account_id}",
-            version=standing.version + 1,
+            version=self._facts.standing(account_id).version,
             before=standing,
             after=baseline,
             reason=reason,
         )
-        await self._record(() if baseline is None else (baseline,), (), (event,))
+        try:
+            await self._record(() if baseline is None else (baseline,), (), (event,))
+        except Unavailable as error:
+            text = "The risk state was written, but no record of the release"
+            text += ": what was lost still counts." if new_baseline else "."
+            self._untold.append(self._again(session, event, error, text))
+            raise Unavailable(
+                f"{text} The database is away: release the account again when it is back.", in_doubt="yes"
+            ) from error
         if baseline is not None:
             self._baselines.take(baseline)
-        await self._allow(watched, reason, session.identity.account_id)
         self._log.warn("{name} was released: {reason}", name=self._facts.name(account_id), reason=reason)
+
+    def _again(self, session: Session, event: AuditEvent, error: Unavailable, text: str) -> AuditEvent:
+        """Return what an event has become that could not be written: it is written when the database is back."""
+        fresh = self._trail.event(session, event.action, event.entity)
+        return evolve(event, event_id=fresh.event_id, after=None, outcome=error.coded, text=text)
+
+    async def _check_store(self, account_id: int) -> None:
+        """See that the store is there before anything is written elsewhere; Unavailable."""
+        try:
+            await self._store.baselines(account_id, 0, 1)
+        except StoreDown as error:
+            raise Unavailable("The database is away and nothing was changed; ask again when it is back.") from error
 
     def _check_loss(self, watched: Watched, *, new_baseline: bool) -> None:
         """Refuse a release that would be undone at once."""
@@ -331,9 +405,7 @@ class Days:
         bounds = watched.bound.bounds
         if bounds is None:
             return
-        loss = (
-            Loss(closed=ZERO_MONEY, day=ZERO_MONEY, is_fresh=True) if new_baseline else self._supervision.loss(watched)
-        )
+        loss = Loss(closed=ZERO_MONEY, day=ZERO_MONEY) if new_baseline else self._supervision.loss(watched)
         for observed in (loss.closed, loss.day):
             if is_beyond(observed, bounds):
                 assert observed is not None

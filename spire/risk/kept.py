@@ -4,7 +4,7 @@ from attrs import frozen
 
 from spire.accounting.position import Position
 from spire.risk.profit import BaselinePosition
-from spire.risk.values import BaselineKind
+from spire.risk.values import KEPT, BaselineKind
 from spire.values.amounts import Money
 from spire.values.codes import Currency
 from spire.values.risk import RiskMode
@@ -53,7 +53,8 @@ class Baseline:
 class Opened:
     """The last business date that was opened for an account. `is_complete` once its risk state was written as well.
 
-    A KEPT account has the reason why a person must release it, and is complete.
+    A KEPT account has the reason why a person must release it, and is complete; one that is not has no record of its day yet, because
+    nothing says what it holds is worth.
     """
 
     trading_account_id: int
@@ -61,6 +62,11 @@ class Opened:
     outcome: str
     reason: str
     is_complete: bool
+
+    @property
+    def awaits_record(self) -> bool:
+        """Return whether the day has begun without a record."""
+        return self.outcome == KEPT and not self.is_complete
 
 
 @frozen(kw_only=True)

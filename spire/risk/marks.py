@@ -18,10 +18,14 @@ class Mark:
 
 @frozen
 class Marks:
-    """The marks of one instrument: of a long and of a short position; None where nothing says what it is worth."""
+    """The marks of one instrument: of a long and of a short position; None where nothing says what it is worth.
+
+    `last_quote` are bid and ask that could last be traded upon, however long ago: where there is no print either, a day closes at them.
+    """
 
     long: Mark | None = None
     short: Mark | None = None
+    last_quote: tuple[Price, Price] | None = None
 
     def of(self, quantity: int) -> Mark | None:
         """Return the mark of a position of a signed quantity; None when flat."""
@@ -35,17 +39,26 @@ UNKNOWN = Marks()
 
 @frozen(kw_only=True)
 class Prices:
-    """What was seen of an instrument: its best bid and offer, its last eligible print, and the feed session of each."""
+    """What was seen of an instrument: its best bid and offer, its last eligible print, and the feed session of each.
+
+    `last_quote` are bid and ask that could last be traded upon.
+    """
 
     bid: Price | None = None
     ask: Price | None = None
     quote_session: int = 0
     last: Price | None = None
     last_session: int = 0
+    last_quote: tuple[Price, Price] | None = None
 
     def quoted(self, bid: Price | None, ask: Price | None, feed_session: int) -> "Prices":
         """Return the prices after a quote."""
         return evolve(self, bid=bid, ask=ask, quote_session=feed_session)
+
+    def believed(self, trust: "Trust") -> "Prices":
+        """Return the prices once it is known that the quote may be traded upon, if it may."""
+        quote = quote_of(self, trust)
+        return self if quote is None or quote == self.last_quote else evolve(self, last_quote=quote)
 
     def printed(self, last: Price, feed_session: int) -> "Prices":
         """Return the prices after an eligible print."""
@@ -87,12 +100,12 @@ def marks_of(prices: Prices, trust: Trust) -> Marks:
     if quote is not None:
         sides = (mark(1, *quote), mark(-1, *quote))
         long, short = (None if price is None else Mark(price, MarkSource.BBO, True) for price in sides)
-        return Marks(long, short)
+        return Marks(long, short, quote)
     if prices.last is None:
-        return UNKNOWN
+        return Marks(last_quote=prices.last_quote)
     is_fresh = trust.prints is not None and prices.last_session == trust.prints
     last = Mark(prices.last, MarkSource.TRADE, is_fresh)
-    return Marks(last, last)
+    return Marks(last, last, prices.last_quote)
 
 
 def why_not(prices: Prices, trust: Trust) -> str:

@@ -1,8 +1,10 @@
 """What Risk tells of accounts: the rows of its topics, at most once a second an account and only where they changed."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from attrs import evolve
+from twisted.logger import Logger
 
 from spire.risk.facts import Facts
 from spire.risk.profit import Book
@@ -12,12 +14,20 @@ from spire.runtime.clock import Clock
 from spire.wire.publisher import Publisher
 from spire.wire.state_topic import StateTopic
 
+CAUSES_TOLD: Final = 4
+CAUSE_LENGTH: Final = 200
+"""Causes that a row names, and characters of each: a row has to fit, however many positions wait and whatever a halt's reason says."""
+
+UNMARKED_TOLD: Final = 100
+
 
 class Portfolios:
     """The topics `portfolios`, `portfolio/<trading account>` and `positions/<trading account>`.
 
     The topics of single accounts are made when somebody asks for them; positions are worked out while somebody reads.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -38,6 +48,7 @@ class Portfolios:
         self._instance_id = instance_id
         self._single: dict[int, StateTopic[Portfolio]] = {}
         self._positions: dict[int, StateTopic[MarkedPosition]] = {}
+        self._failing: set[int] = set()
 
     def row(self, account_id: int) -> Portfolio:
         """Return where an account stands now."""
@@ -65,22 +76,33 @@ class Portfolios:
         return topic
 
     def publish(self) -> None:
-        """Put the rows of the accounts that changed; call each second."""
+        """Put the rows of the accounts that changed; call each second. One that fails is tried again, and keeps no other back."""
         changed, self._supervision.changed = self._supervision.changed, set()
         for account_id in changed:
-            if account_id not in self._supervision.accounts:
-                self._drop(account_id)
-                continue
-            row = self._portfolio(self._supervision.accounts[account_id])
-            before = self.all.rows.get(str(account_id))
-            if before is None or evolve(before, updated=row.updated) != row:
-                self.all.put(str(account_id), row)
-            single = self._single.get(account_id)
-            if single is not None and single.readers:
-                self._put_single(single, account_id)
-            positions = self._positions.get(account_id)
-            if positions is not None and positions.readers:
-                self._put_positions(positions, account_id)
+            try:
+                self._publish(account_id)
+            except Exception:  # noqa: BLE001 (whatever it is, it is of this account, and is logged)
+                self._supervision.changed.add(account_id)
+                if account_id not in self._failing:
+                    self._log.failure("{name} could not be published", name=self._facts.name(account_id))
+                self._failing.add(account_id)
+            else:
+                self._failing.discard(account_id)
+
+    def _publish(self, account_id: int) -> None:
+        if account_id not in self._supervision.accounts:
+            self._drop(account_id)
+            return
+        row = self._portfolio(self._supervision.accounts[account_id])
+        before = self.all.rows.get(str(account_id))
+        if before is None or evolve(before, updated=row.updated) != row:
+            self.all.put(str(account_id), row)
+        single = self._single.get(account_id)
+        if single is not None and single.readers:
+            self._put_single(single, account_id)
+        positions = self._positions.get(account_id)
+        if positions is not None and positions.readers:
+            self._put_positions(positions, account_id)
 
     def _make(self, name: str, row_type: type[Any]) -> StateTopic[Any]:
         return self._publisher.state(name, row_type, instance_id=self._instance_id)
@@ -120,10 +142,29 @@ class Portfolios:
             day_fees=figures.day_fees,
             day_profit=figures.day_profit,
             net_loss=None if bounds is None else bounds.net_loss,
-            unmarked=figures.unmarked,
+            unmarked=figures.unmarked[:UNMARKED_TOLD],
             unconverted=unconverted,
             is_fresh=figures.is_fresh,
             is_blind=self._supervision.is_blind(account_id),
-            flatten_pending="; ".join(watched.pending) or None,
+            flatten_pending=told(watched.pending),
             updated=self._clock.now(),
         )
+
+
+def told(pending: Sequence[str]) -> str | None:
+    """Return why positions cannot be closed, each cause once with the instrument that has it first; None where nothing waits.
+
+    `pending` are texts of the form `instrument: cause`.
+    """
+    causes: dict[str, list[str]] = {}
+    for text in pending:
+        name, _, cause = text.partition(": ")
+        causes.setdefault(cause, []).append(name)
+    words = []
+    for cause, names in tuple(causes.items())[:CAUSES_TOLD]:
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        cut = cause if len(cause) <= CAUSE_LENGTH else f"{cause[:CAUSE_LENGTH]} ..."
+        words.append(f"{names[0]}{others}: {cut}")
+    if len(causes) > CAUSES_TOLD:
+        words.append(f"and {len(causes) - CAUSES_TOLD} more")
+    return "; ".join(words) or None

@@ -42,7 +42,11 @@ class BaselinePosition:
 
 @frozen(kw_only=True)
 class Figures:
-    """Where an account stands in its own currency; fields as in `spire.risk.values.Portfolio`."""
+    """Where an account stands in its own currency; fields as in `spire.risk.values.Portfolio`.
+
+    `day_proven` is the day's profit as fresh marks prove it: a position without one counts what its mark says it gained since the
+    start of day, but never what it lost. `day_closing` is the day's profit at the closing marks.
+    """
 
     currency: Currency
     realised: Money
@@ -51,6 +55,8 @@ class Figures:
     day_realised: Money
     day_fees: Money
     day_profit: Money
+    day_proven: Money
+    day_closing: Money
     unmarked: tuple[int, ...]
     unconverted: tuple[str, ...]
     is_fresh: bool
@@ -189,10 +195,11 @@ class Book:
     def figures(self, account_id: int, convert: Convert) -> Figures:
         """Return where an account stands in its own currency; each currency's sum is converted once, rounded half-even."""
         book = self.accounts[account_id]
-        totals: Sequence[int] = (0, 0, 0, 0, 0, 0)
+        totals: Sequence[int] = (0,) * 8
         unconverted = []
+        doubts, closes = self._not_fresh(book)
         for currency, sums in book.sums.items():
-            parts = _parts(sums)
+            parts = _parts(sums, doubts.get(currency, 0), closes.get(currency, 0))
             if currency != book.currency:
                 if not any(parts):
                     continue
@@ -210,13 +217,15 @@ class Book:
             day_realised=Money(totals[3]),
             day_fees=Money(totals[4]),
             day_profit=Money(totals[5]),
+            day_proven=Money(totals[6]),
+            day_closing=Money(totals[7]),
             unmarked=tuple(sorted(book.unmarked)),
             unconverted=tuple(sorted(unconverted)),
             is_fresh=not book.not_fresh,
         )
 
     def baseline(self, account_id: int) -> tuple[BaselinePosition, ...]:
-        """Return the account as it stands, as a baseline: every instrument that its ledger ever named, with its mark now."""
+        """Return the account as it stands, as a baseline: every instrument that its ledger ever named, with its closing mark."""
         return tuple(
             BaselinePosition(
                 instrument_id=number,
@@ -225,10 +234,20 @@ class Book:
                 cost=holding.position.cost,
                 realised=holding.position.realised,
                 fees=holding.position.fees,
-                mark=None if holding.mark is None else holding.mark.price,
+                mark=self._closing(number, holding),
             )
             for number, holding in sorted(self.accounts[account_id].holdings.items())
         )
+
+    def unclosable(self, account_id: int) -> tuple[int, ...]:
+        """Return the held instruments that have no closing mark: nothing ever said what they are worth."""
+        book = self.accounts[account_id]
+        return tuple(number for number in sorted(book.unmarked) if self._closing(number, book.holdings[number]) is None)
+
+    def off_market(self, account_id: int) -> bool:
+        """Return whether something is held whose mark is not of the market, or that has none."""
+        book = self.accounts[account_id]
+        return any(_is_off_market(book.holdings[number].mark) for number in book.not_fresh)
 
     def positions(self, account_id: int) -> tuple[MarkedPosition, ...]:
         """Return an account's positions with their marks, by instrument."""
@@ -237,6 +256,34 @@ class Book:
     def instruments(self) -> Iterable[int]:
         """Return the instruments that somebody holds."""
         return tuple(self._holders)
+
+    def _closing(self, instrument_id: int, holding: Holding) -> Price | None:
+        """Return what a position is worth at the end of a day, however old that is.
+
+        Its mark of the market, else the side of the last quote that could be traded upon, else its mark of the start of day.
+        """
+        mark = holding.mark
+        if not _is_off_market(mark):
+            assert mark is not None
+            return mark.price
+        last = self._marks.get(instrument_id, UNKNOWN).last_quote
+        if last is not None and holding.position.quantity:
+            return last[0] if holding.position.quantity > 0 else last[1]
+        return None if mark is None else mark.price
+
+    def _not_fresh(self, book: AccountBook) -> tuple[dict[Currency, int], dict[Currency, int]]:
+        """Return what the day's profit gains, by currency, where losses without a fresh mark do not count, and at closing marks."""
+        doubts: dict[Currency, int] = {}
+        closes: dict[Currency, int] = {}
+        for number in book.not_fresh:
+            holding = book.holdings[number]
+            currency = holding.position.currency
+            doubts[currency] = doubts.get(currency, 0) + max(0, holding.baseline_unrealised - holding.unrealised)
+            closing = self._closing(number, holding)
+            if closing is not None:
+                gain = unrealised(holding.position, closing) - holding.unrealised
+                closes[currency] = closes.get(currency, 0) + gain
+        return doubts, closes
 
     # Keeping the sums
 
@@ -294,11 +341,16 @@ class Book:
             sums.baseline_unrealised += holding.baseline_unrealised
 
 
-def _parts(sums: Sums) -> tuple[int, ...]:
+def _parts(sums: Sums, doubt: int, closing: int) -> tuple[int, ...]:
     day_realised = sums.realised - sums.baseline_realised
     day_fees = sums.fees - sums.baseline_fees
     day_profit = day_realised + sums.unrealised - sums.baseline_unrealised - day_fees
-    return sums.realised, sums.unrealised, sums.fees, day_realised, day_fees, day_profit
+    figures = (sums.realised, sums.unrealised, sums.fees, day_realised, day_fees, day_profit)
+    return (*figures, day_profit + doubt, day_profit + closing)
+
+
+def _is_off_market(mark: Mark | None) -> bool:
+    return mark is None or mark.source is MarkSource.CLOSE
 
 
 def _tell(members: set[int], member: int, is_in: bool) -> None:

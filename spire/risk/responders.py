@@ -67,8 +67,10 @@ class RiskAvatars:
 
     def avatar(self, session: Session) -> IResponderLocator:
         """Return commands, streams and the audit log."""
+        streams = StreamResponders(session, self._service, clock=self._clock, tasks=self._tasks)
+        self._service.serve_streams(session, streams)
         return Responders(
-            StreamResponders(session, self._service, clock=self._clock, tasks=self._tasks),
+            streams,
             RiskResponders(session, self._service),
             AuditResponders(session, self._service.audit_page, self._directory.roles),
         )

@@ -1,13 +1,14 @@
 """The Risk Server: starts what watches, keeps what it must remember, and answers who may ask."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from spire.database.audit import Page
-from spire.database.errors import StoreDown
+from spire.database.errors import StoreDown, StoreError
 from spire.execution.client import OrderExecutionClient
 from spire.locator.directory import Directory
 from spire.risk import access
@@ -17,8 +18,10 @@ from spire.risk.facts import Facts
 from spire.risk.interfaces import IRiskStore
 from spire.risk.kept import Place
 from spire.risk.ledgers import Ledgers
+from spire.risk.pages import PAGE_ROWS, fitting
 from spire.risk.portfolios import Portfolios
 from spire.risk.profit import Book
+from spire.risk.sight import Sight
 from spire.risk.supervision import Supervision
 from spire.risk.upstream import MarketWatch
 from spire.risk.values import PORTFOLIOS, MarkedPosition, OpenedAccount, Portfolio
@@ -30,15 +33,17 @@ from spire.values.audit import AuditEvent, AuditQuery
 from spire.wire.errors import Forbidden, NotFound, SpireError
 from spire.wire.publisher import Topic
 from spire.wire.server_session import Session
+from spire.wire.stream_responders import StreamResponders
 from spire.wire.topics import ITopics
-
-PAGE: Final = 50
-"""Rows of a page: a portfolio or position takes less than a kilobyte."""
 
 CHECK_SECONDS: Final = 0.25
 SECOND: Final = 1.0
 CATCH_UP_SECONDS: Final = 10.0
 """How long the start waits for the activity of all accounts and the marks of what they hold; those that are missing then are blind."""
+
+
+PORTFOLIO: Final = "portfolio"
+POSITIONS: Final = "positions"
 
 
 @implementer(ITopics)
@@ -61,6 +66,7 @@ class RiskService:
         portfolios: Portfolios,
         orders: OrderExecutionClient,
         store: IRiskStore,
+        sight: Sight,
         trail: AuditTrail,
         readiness: Readiness,
         save_seconds: float,
@@ -78,6 +84,7 @@ class RiskService:
         self._portfolios = portfolios
         self._orders = orders
         self._store = store
+        self._sight = sight
         self._trail = trail
         self._readiness = readiness
         self._save_seconds = save_seconds
@@ -85,6 +92,7 @@ class RiskService:
         self._tasks = tasks
         self._places: dict[int, Place] = {}
         self._readers: dict[Session, set[str]] = {}
+        self._streams: dict[Session, StreamResponders] = {}
         self._stops: list[Callable[[], None]] = []
         self._is_started = False
 
@@ -113,6 +121,8 @@ class RiskService:
         self._stops = [
             self._tasks.every("watch", CHECK_SECONDS, self._check),
             self._tasks.every("look at all", SECOND, self._second),
+            self._tasks.every("publish portfolios", SECOND, self._publish),
+            self._tasks.every("complete days", SECOND, self._days.complete),
             self._tasks.every("supervise", SECOND, self._supervise),
             self._tasks.every("save positions", self._save_seconds, self.save),
         ]
@@ -136,17 +146,23 @@ class RiskService:
             await self._clock.sleep(0.05)
 
     async def save(self) -> None:
-        """Write places and positions in one transaction; what a store that is away does not take goes with the next."""
+        """Write places and positions in one transaction; what the store does not take, for whatever reason, goes with the next."""
         taken = self._ledgers.take_unsaved()
         if taken is None:
             return
         saved, unsaved = taken
+        is_written = False
         try:
             await self._store.save(saved)
-        except StoreDown as error:
-            self._ledgers.give_back(unsaved)
+            is_written = True
+        except StoreError as error:
             self._readiness.because("positions", f"positions are not written: {error}")
-        else:
+            if not isinstance(error, StoreDown):
+                self._log.critical("positions are not written, and will not be as they are: {error}", error=str(error))
+        finally:
+            if not is_written:
+                self._ledgers.give_back(unsaved)
+        if is_written:
             self._readiness.clear("positions")
 
     def directory_changed(self) -> None:
@@ -158,6 +174,32 @@ class RiskService:
             if not all(self._may_read(session, name) for name in names):
                 session.close(Forbidden("A right to see a trading account was withdrawn; log in again."))
 
+    def serve_streams(self, session: Session, streams: StreamResponders) -> None:
+        """Know a session's streams, which end where it may not see any more what they bring."""
+        self._streams[session] = streams
+        session.on_close(lambda: self._streams.pop(session, None))
+
+    def entitlements_changed(self) -> None:
+        """End what is read of positions where some of the market data in it may not be seen any more, or not yet."""
+        for session, names in tuple(self._readers.items()):
+            streams = self._streams.get(session)
+            if streams is not None and any(name.startswith(f"{POSITIONS}/") for name in names):
+                streams.end_where(partial(self._unseen, session))
+
+    def _unseen(self, session: Session, name: str) -> Forbidden | None:
+        """Return why a session may not read a topic because of the market data in it; None where it may."""
+        if not name.startswith(f"{POSITIONS}/"):
+            return None
+        book = self._book.accounts.get(_parse(name)[1])
+        held = () if book is None else book.held()
+        if all(self._sight.sees(session.identity, number) for number in held):
+            return None
+        return Forbidden(
+            "You are not entitled to the best bid and offer of everything that this account holds: "
+            "call LoadPortfolio, which leaves out what you may not see.",
+            topic=name,
+        )
+
     # Watching
 
     def _check(self) -> None:
@@ -167,6 +209,10 @@ class RiskService:
     def _second(self) -> None:
         self._ledgers.check()
         self._supervision.check_all()
+
+    def _publish(self) -> None:
+        """Tell what changed, once nobody reads any more what he may not see now."""
+        self.entitlements_changed()
         self._portfolios.publish()
 
     async def _supervise(self) -> None:
@@ -194,8 +240,8 @@ class RiskService:
                 await self._days.open(session, business_date)
         access.require_open(self._directory, session.identity)
         found = [each for each in self._days.results(business_date) if each.trading_account_id > after]
-        page = tuple(found[:PAGE])
-        return page, page[-1].trading_account_id if len(found) > PAGE else None
+        page = fitting(found)
+        return page, page[-1].trading_account_id if len(found) > len(page) else None
 
     async def release(self, session: Session, trading_account_id: int, reason: str, *, new_baseline: bool) -> Portfolio:
         """Give an account back its allowed state; return where it stands then."""
@@ -209,11 +255,14 @@ class RiskService:
     def load_portfolio(
         self, session: Session, trading_account_id: int, after: int
     ) -> tuple[Portfolio, tuple[MarkedPosition, ...], int | None]:
-        """Return where an account stands, and a page of its positions. Raises NotFound, Forbidden."""
+        """Return where an account stands, and a page of its positions, without the marks that the caller may not see.
+
+        Raises NotFound, Forbidden.
+        """
         self._require_watched(session, trading_account_id)
         found = [each for each in self._portfolios.positions(trading_account_id) if each.instrument_id > after]
-        page = tuple(found[:PAGE])
-        following = page[-1].instrument_id if len(found) > PAGE else None
+        page = tuple(self._sight.seen(session.identity, each) for each in fitting(found))
+        following = page[-1].instrument_id if len(found) > len(page) else None
         return self._portfolios.row(trading_account_id), page, following
 
     def list_portfolios(self, session: Session, after: int) -> tuple[tuple[Portfolio, ...], int | None]:
@@ -221,10 +270,11 @@ class RiskService:
         found: list[Portfolio] = []
         for number in sorted(self._supervision.accounts):
             if number > after and access.may_view(self._directory, session.identity, number):
-                if len(found) == PAGE:
-                    return tuple(found), found[-1].trading_account_id
                 found.append(self._portfolios.row(number))
-        return tuple(found), None
+                if len(found) > PAGE_ROWS:
+                    break
+        page = fitting(found)
+        return page, page[-1].trading_account_id if len(found) > len(page) else None
 
     async def audit_page(self, query: AuditQuery) -> Page:
         """Return a page of the audit log."""
@@ -241,11 +291,14 @@ class RiskService:
         else:
             kind, number = _parse(name)
             self._require_watched(session, number)
-            topic = (
-                self._portfolios.portfolio_topic(number)
-                if kind == "portfolio"
-                else self._portfolios.positions_topic(number)
-            )
+            unseen = self._unseen(session, name)
+            if unseen is not None:
+                raise unseen
+            if kind == POSITIONS:
+                self.entitlements_changed()
+                topic = self._portfolios.positions_topic(number)
+            else:
+                topic = self._portfolios.portfolio_topic(number)
         if session not in self._readers:
             self._readers[session] = set()
             session.on_close(lambda: self._readers.pop(session, None))
@@ -267,8 +320,9 @@ class RiskService:
 
 
 def _parse(name: str) -> tuple[str, int]:
-    """Return kind and trading account of a topic's name; NotFound for any other name."""
+    """Return kind and trading account of a topic's name; NotFound for any other name, also another spelling of a number."""
     kind, _, number = name.partition("/")
-    if kind not in ("portfolio", "positions") or not number.isascii() or not number.isdigit() or len(number) > 18:
+    is_number = number.isascii() and number.isdigit() and len(number) <= 18 and str(int(number)) == number
+    if kind not in (PORTFOLIO, POSITIONS) or not is_number:
         raise NotFound(f"There is no topic {name}; write portfolio/ or positions/ and a trading account.", topic=name)
     return kind, int(number)

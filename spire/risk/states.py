@@ -51,11 +51,10 @@ class Announced:
 
 @frozen(kw_only=True)
 class Loss:
-    """What an account made today: `closed` is realised less fees, `day` the whole; None where a rate is missing."""
+    """What an account made today: `closed` is realised less fees, `day` what fresh marks prove of the whole; None where a rate is missing."""
 
     closed: Money | None
     day: Money | None
-    is_fresh: bool
 
 
 @frozen(kw_only=True)
@@ -177,14 +176,14 @@ def _breach(situation: Situation, beyond_since: float | None) -> tuple[float | N
     if is_beyond(loss.closed, bounds):
         assert loss.closed is not None
         return None, _told("realised today less fees", loss.closed, bounds)
-    if not is_beyond(loss.day, bounds) or not loss.is_fresh:
+    if not is_beyond(loss.day, bounds):
         return None, None
     assert loss.day is not None
     if beyond_since is None:
         beyond_since = situation.monotonic
     if situation.monotonic - beyond_since < HOLD_SECONDS:
         return beyond_since, None
-    return beyond_since, _told(f"the day's profit, for {HOLD_SECONDS:g} s,", loss.day, bounds)
+    return beyond_since, _told(f"the day's profit on fresh marks, for {HOLD_SECONDS:g} s,", loss.day, bounds)
 
 
 def _told(what: str, observed: Money, bounds: Bounds) -> str:

@@ -45,7 +45,10 @@ class Watched:
 
 
 class Supervision:
-    """Looks at accounts as they change and each second, and has done what is to be done."""
+    """Looks at accounts as they change and each second, and has done what is to be done.
+
+    `awaits_record` answers whether an account's day has begun without the record from which it counts.
+    """
 
     _log = Logger()
 
@@ -63,6 +66,7 @@ class Supervision:
     ) -> None:
         self.accounts: dict[int, Watched] = {}
         self.changed: set[int] = set()
+        self.awaits_record: Callable[[int], bool] = lambda _: False
         self._facts = facts
         self._book = book
         self._ledgers = ledgers
@@ -134,6 +138,8 @@ class Supervision:
             return True
         if watched.figures.unconverted or watched.bound.unconverted is not None:
             return True
+        if self.awaits_record(account_id):
+            return True
         since = watched.unmarked_since
         if since is not None and self._clock.monotonic() - since >= GRACE_SECONDS:
             return True
@@ -147,13 +153,20 @@ class Supervision:
             self._book.dirty.update(self.accounts)
         lasting = {number for number, each in self.accounts.items() if each.beyond_since is not None}
         for account_id in sorted(self._book.dirty | lasting):
-            self.look(account_id)
+            self._look_apart(account_id, asks=False)
 
     def check_all(self) -> None:
         """Look at every account; call each second."""
         for account_id in tuple(self.accounts):
-            self.look(account_id, asks=True)
+            self._look_apart(account_id, asks=True)
         self._pending.set(sum(1 for each in self.accounts.values() if each.pending))
+
+    def _look_apart(self, account_id: int, *, asks: bool) -> None:
+        """Look at one account; what goes wrong with it keeps no other from being looked at."""
+        try:
+            self.look(account_id, asks=asks)
+        except Exception:  # noqa: BLE001 (whatever it is, it is of this account, and is logged)
+            self._log.failure("{name} could not be looked at", name=self._facts.name(account_id))
 
     def look(self, account_id: int, *, asks: bool = False) -> None:
         """Look at one account, and begin what is to be done; `asks` says to ask for live orders where they matter."""
@@ -192,9 +205,8 @@ class Supervision:
         """Return what an account made today, as far as it may count."""
         figures = watched.figures
         if figures.unconverted or watched.bound.unconverted is not None:
-            return Loss(closed=None, day=None, is_fresh=False)
-        is_fresh = figures.is_fresh and not figures.unmarked
-        return Loss(closed=figures.day_closed, day=figures.day_profit, is_fresh=is_fresh)
+            return Loss(closed=None, day=None)
+        return Loss(closed=figures.day_closed, day=figures.day_proven)
 
     def _situation(self, watched: Watched, orders: tuple[LiveOrder, ...] | None) -> Situation:
         account_id = watched.account_id

@@ -4,13 +4,14 @@ from typing import ClassVar, Final
 
 from twisted.application.service import IService
 
-from spire.administration.client import AdministrationClient
+from spire.administration.client import AdministrationClient, LiveEntitlements
 from spire.database.errors import StoreDown
 from spire.definitions.client import DefinitionsClient
 from spire.execution.client import OrderExecutionClient
 from spire.locator.client import LocatorLink
 from spire.locator.values import DIRECTORY, Entry
 from spire.marketdata.client import MarketDataClient
+from spire.relay.rights import Rights
 from spire.risk.acting import Acting
 from spire.risk.baselines import Baselines
 from spire.risk.configuration import RiskConfiguration
@@ -23,6 +24,7 @@ from spire.risk.portfolios import Portfolios
 from spire.risk.profit import Book
 from spire.risk.responders import RiskAvatars
 from spire.risk.server import RiskService
+from spire.risk.sight import Sight
 from spire.risk.store import RiskStore
 from spire.risk.supervision import Supervision
 from spire.risk.upstream import MarketWatch
@@ -59,6 +61,7 @@ def make_room(configuration: RiskConfiguration, parts: Parts, *, store: IRiskSto
     room.link()
     definitions = DefinitionsClient(room.upstream("definitions_service"))
     administration = AdministrationClient(room.upstream("administration_service"))
+    entitlements = LiveEntitlements(administration, parts.clock)
     market_data = MarketDataClient(room.upstream(configuration.risk.market_data_service))
     orders = OrderExecutionClient(room.upstream("order_execution_service"), random_bytes=parts.random_bytes)
     publisher = Publisher(clock=parts.clock, tasks=parts.tasks, metrics=parts.metrics)
@@ -69,16 +72,19 @@ def make_room(configuration: RiskConfiguration, parts: Parts, *, store: IRiskSto
         store or MemoryRiskStore(),
         definitions,
         administration,
+        entitlements,
         market_data,
         orders,
         publisher,
     )
+    entitlements.on_change(service.entitlements_changed)
 
     async def stop() -> None:
         await service.stop()
         publisher.close()
 
     room.add("definitions", definitions.when_ready, definitions.close)
+    room.add("entitlements", entitlements.when_ready, entitlements.close)
     room.add("facts", service.facts.when_ready)
     room.add("markets", market_data.markets().view.when_ready)
     room.add("accounts", service.start, stop, retry_on=StoreDown, stop_seconds=10.0)
@@ -95,6 +101,7 @@ def _make_service(
     store: IRiskStore,
     definitions: DefinitionsClient,
     administration: AdministrationClient,
+    entitlements: LiveEntitlements,
     market_data: MarketDataClient,
     orders: OrderExecutionClient,
     publisher: Publisher,
@@ -130,6 +137,13 @@ def _make_service(
     )
     ledgers.changed = supervision.look
     baselines = Baselines(book=book, facts=facts, clock=parts.clock)
+    supervision.awaits_record = baselines.awaits_record
+    rights = Rights(
+        directory=locator.directory,
+        allows=entitlements.allows,
+        venue_of=lambda number: definitions.instruments.by_id(number).listing_venue,
+        note=lambda *_: None,
+    )
     trail = AuditTrail(environment=configuration.environment, clock=parts.clock, random_bytes=parts.random_bytes)
     days = Days(
         facts=facts,
@@ -163,6 +177,7 @@ def _make_service(
         portfolios=portfolios,
         orders=orders,
         store=store,
+        sight=Sight(directory=locator.directory, rights=rights),
         trail=trail,
         readiness=room.readiness,
         save_seconds=configuration.risk.save_seconds,

@@ -150,6 +150,11 @@ class MarketWatch:
             why_not=reason,
         )
 
+    def name(self, instrument_id: int) -> str:
+        """Return an instrument's newest ticker, for a person; its number where it is not known."""
+        instrument = self._definitions.instruments.get(instrument_id)
+        return f"instrument {instrument_id}" if instrument is None else str(instrument.ticker)
+
     def ticker(self, instrument_id: int) -> str:
         """Return an instrument's newest ticker."""
         return str(self._definitions.instruments.by_id(instrument_id).ticker)
@@ -183,7 +188,7 @@ class MarketWatch:
     async def _begin(self, number: int, watched: Watched) -> None:
         """Take the snapshot, the last print that counts, and go on behind both."""
         snapshot = await self._client.snapshot(number)
-        prices = _quoted(UNSEEN, snapshot.bbo)
+        prices = self._closed(watched, _quoted(UNSEEN, snapshot.bbo), snapshot.bbo)
         trade = _counting(snapshot.trade)
         if not len(trade) and len(snapshot.trade):
             query = Query(
@@ -235,9 +240,29 @@ class MarketWatch:
         )
 
     def _say(self, number: int, watched: Watched) -> None:
+        watched.prices = watched.prices.believed(watched.trust)
         self._tell(number, marks_of(watched.prices, watched.trust))
 
     # Believing
+
+    def _closed(self, watched: Watched, prices: Prices, quotes: Records) -> Prices:
+        """Return the prices with what could last be traded upon.
+
+        What this server saw of it, else the quote that was kept, if it is of a regular session.
+        """
+        if watched.prices.last_quote is not None:
+            return evolve(prices, last_quote=watched.prices.last_quote)
+        if not len(quotes):
+            return prices
+        moment = Timestamp(int(quotes[-1]["source_time"]))
+        was_open = self._was_open(watched.instrument.listing_venue, prices.quote_session, moment)
+        return prices.believed(Trust(quotes=prices.quote_session, is_open=was_open))
+
+    def _was_open(self, venue: Venue, feed_session: int, moment: Timestamp) -> bool:
+        rows = self.markets.view.rows.values()
+        if any(row.feed_session == feed_session and row.schedule is Schedule.ALWAYS_OPEN for row in rows):
+            return True
+        return self._is_regular(venue, moment)
 
     def _trust(self, venue: Venue) -> Trust:
         """Return what may be believed of a listing venue's market now."""
@@ -269,8 +294,9 @@ class MarketWatch:
         if state.schedule is Schedule.ALWAYS_OPEN:
             return True
         moment = self._market_time(number, state)
-        if moment is None:
-            return False
+        return moment is not None and self._is_regular(venue, moment)
+
+    def _is_regular(self, venue: Venue, moment: Timestamp) -> bool:
         try:
             session = self._definitions.schedules.calendar_of(venue).session_at(moment)
         except (NotCovered, NotFound):

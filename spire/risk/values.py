@@ -12,7 +12,12 @@ from spire.values.time import Timestamp
 
 PORTFOLIOS: Final = "portfolios"
 """State topic of all portfolios by trading account id: for services, administrators, risk officers and auditors.
-`portfolio/<trading account>` holds one, `positions/<trading account>` its positions by instrument id, for whoever may see it."""
+`portfolio/<trading account>` holds one, `positions/<trading account>` its positions by instrument id, for whoever may see it: the
+latter only while he may see the best bid and offer of all that is held."""
+
+OPENED: Final = "OPENED"
+ALREADY_OPEN: Final = "ALREADY_OPEN"
+KEPT: Final = "KEPT"
 
 
 class MarkSource(IntEnum):
@@ -30,7 +35,8 @@ class MarkedPosition:
     """A position of a trading account, and what it is worth; a row of `positions/<trading account>`.
 
     Amounts are in the instrument's currency. `mark` is None where nothing says what it is worth; `unrealised` is then None.
-    `is_fresh` says whether the mark may trip a limit.
+    `is_fresh` says whether the mark may trip a limit. Whoever is not entitled to the best bid and offer of the listing venue gets neither
+    `mark` nor `mark_source` nor `unrealised` (None).
     """
 
     instrument_id: int
@@ -49,9 +55,9 @@ class MarkedPosition:
 class Portfolio:
     """Where a trading account stands today, in its own currency; a row of `portfolios`.
 
-    `day_profit` is realised today + unrealised now - unrealised at the start of day - fees of today. `unmarked` are the held
-    instruments without a mark, `unconverted` the currencies without a rate: then nobody watches the account (`is_blind`).
-    `flatten_pending` says why positions of a DISABLED account cannot be closed now.
+    `day_profit` is realised today + unrealised now - unrealised at the start of day - fees of today. `unmarked` are held instruments
+    without a mark, the first hundred of them, `unconverted` the currencies without a rate: then nobody watches the account (`is_blind`).
+    `flatten_pending` says why positions of a DISABLED account cannot be closed now: the first few causes.
     """
 
     trading_account_id: int
@@ -87,7 +93,8 @@ class BaselineKind(IntEnum):
 class OpenedAccount:
     """What opening a business day did with a trading account: `outcome` is OPENED, ALREADY_OPEN or KEPT, with a reason.
 
-    KEPT accounts have their start-of-day record, but stay in the state in which they were: a person must release them.
+    KEPT accounts stay in the state in which they were: a person must release them. They have their start-of-day record, but for those
+    that have no mark: theirs is taken as soon as there is one, and until then nobody watches them.
     """
 
     trading_account_id: int

@@ -30,7 +30,7 @@ class BreachTests(RiskRoomTestCase):
         state = self.state()
         assert state is not None
         self.assertIs(state.mode, RiskMode.CLOSE_ORDERS)
-        self.assertEqual(state.reason, "the day's profit, for 3 s, is -110, the limit -100")
+        self.assertEqual(state.reason, "the day's profit on fresh marks, for 3 s, is -110, the limit -100")
 
     def test_a_loss_that_recovers_in_time_does_not_count(self) -> None:
         """The three seconds begin anew."""

@@ -34,7 +34,7 @@ NOW = Timestamp(1_381_239_000 * NANOSECONDS)
 LATER = Timestamp(NOW + 30 * NANOSECONDS)
 BAC = 42
 BOUNDS = Bounds(net_loss=Money(dollars(100)), transition_seconds=30, allowed_state=RiskMode.ACTIVE)
-EVEN = Loss(closed=Money(0), day=Money(0), is_fresh=True)
+EVEN = Loss(closed=Money(0), day=Money(0))
 QUOTED = Tradable(name="BAC.XNYS", increment=shares(1), ticks=TICKS, quote=(dollars(14.00), dollars(14.02)))
 CLOSED = Tradable(
     name="BAC.XNYS", increment=shares(1), ticks=TICKS, quote=None, why_not="its regular session is closed"
@@ -65,9 +65,9 @@ def order(order_id: int, side: Side, count: int, **changes: Any) -> LiveOrder:
     return LiveOrder(order_id=order_id, instrument_id=BAC, side=side, leaves=shares(count), **changes)
 
 
-def lost(closed: float, day: float, *, is_fresh: bool = True) -> Loss:
+def lost(closed: float, day: float) -> Loss:
     """Return what an account made."""
-    return Loss(closed=Money(dollars(closed)), day=Money(dollars(day)), is_fresh=is_fresh)
+    return Loss(closed=Money(dollars(closed)), day=Money(dollars(day)))
 
 
 class BreachTests(SynchronousTestCase):
@@ -85,7 +85,7 @@ class BreachTests(SynchronousTestCase):
 
     def test_what_is_realised_acts_at_once(self) -> None:
         """At the limit itself, whatever the marks say."""
-        move = self.move(loss=lost(-100, 50, is_fresh=False))
+        move = self.move(loss=lost(-100, 50))
         self.assertEqual((move.mode, move.expiry, move.halts_first), (RiskMode.CLOSE_ORDERS, LATER, True))
         self.assertEqual(move.reason, "realised today less fees is -100, the limit -100")
 
@@ -97,16 +97,11 @@ class BreachTests(SynchronousTestCase):
         self.assertIsNone(course(evolve(beyond, monotonic=52.9), 50.0).move)
         last = course(evolve(beyond, monotonic=53.0), 50.0).move
         assert last is not None
-        self.assertEqual(last.reason, "the day's profit, for 3 s, is -100, the limit -100")
+        self.assertEqual(last.reason, "the day's profit on fresh marks, for 3 s, is -100, the limit -100")
 
     def test_a_recovery_begins_the_wait_anew(self) -> None:
         """The three seconds are in one piece."""
         self.assertIsNone(course(situation(loss=lost(0, -99), monotonic=52.0), 50.0).beyond_since)
-
-    def test_marks_that_are_not_fresh_begin_the_wait_anew(self) -> None:
-        """A silent market trips nobody, however long it is silent."""
-        stale = course(situation(loss=lost(0, -500, is_fresh=False), monotonic=99.0), 50.0)
-        self.assertEqual(stale, Course())
 
     def test_a_limit_of_zero_is_a_limit(self) -> None:
         """At or below it is beyond it."""
@@ -119,7 +114,7 @@ class BreachTests(SynchronousTestCase):
 
     def test_a_missing_rate_is_no_loss_and_no_profit(self) -> None:
         """The account is blind, which is told elsewhere."""
-        unknown = Loss(closed=None, day=None, is_fresh=False)
+        unknown = Loss(closed=None, day=None)
         self.assertEqual(course(situation(loss=unknown), None), Course())
 
     def test_limits_that_allow_less_act_at_once(self) -> None:
