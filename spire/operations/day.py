@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from spire.administration.values import current_day
 from spire.client.platform import Spire
 from spire.locator.values import DIRECTORY, Entry
 from spire.operations.commands.ending import JSON, Script
@@ -36,6 +37,8 @@ FIRM_ZONE: Final = "America/New_York"
 OUTCOMES: Final = {"KEPT": "kept", "OPENED": "opened", "ALREADY_OPEN": "untouched"}
 """How the outcomes are told, what needs a person first."""
 
+DATE_HELP: Final = "The business date, as 2013-10-07. [default: today in the firm's zone, or a later one that is open]"
+
 COLUMNS: Final = (
     Column("account", "Account"),
     Column("outcome", "Outcome"),
@@ -50,7 +53,7 @@ COLUMNS: Final = (
     type=click.Path(path_type=Path, file_okay=False),
     help="The instance (else SPIRE_HOME, else ./var); this needs its secrets.",
 )
-@click.option("--date", help="The business date, as 2013-10-07. [default: today in the firm's zone]")
+@click.option("--date", help=DATE_HELP)
 @click.option(JSON, "as_json", is_flag=True, help="Write JSON, one object a line; errors too. May stand anywhere.")
 @click.pass_context
 def main(context: click.Context, home: Path | None, date: str | None, as_json: bool) -> None:
@@ -73,7 +76,7 @@ def main(context: click.Context, home: Path | None, date: str | None, as_json: b
         return spire
 
     async def body(spire: Spire) -> None:
-        business_date = firm_date(spire.clock.now(), zone) if wanted is None else wanted
+        business_date = await date_to_open(spire, shell.output, zone) if wanted is None else wanted
         await show_opened(spire, shell.output, business_date, await open_day(spire, business_date))
 
     shell.run_as(make, body)
@@ -109,6 +112,28 @@ def firm_zone(layout: Layout) -> str:
 def firm_date(now: Timestamp, zone: str) -> str:
     """Return the date in the firm's zone."""
     return local_date(now, zone).isoformat()
+
+
+async def date_to_open(spire: Spire, output: Output, zone: str) -> str:
+    """Return the date in the firm's zone, or the current business date where that is later already, and say so.
+
+    Nobody goes back by starting servers: a later date was opened by a person. Raises Unavailable.
+    """
+    today = firm_date(spire.clock.now(), zone)
+    await spire.ready("administration_service", spire.connect_seconds)
+    view = spire.administration.business_days()
+    timer = spire.clock.later(spire.connect_seconds, view.close)
+    try:
+        await view.when_ready()
+        current = current_day(view.rows)
+    finally:
+        view.close()
+        if timer.active():
+            timer.cancel()
+    if current is None or current.business_date <= today:
+        return today
+    output.note(f"Today is {today} in {zone}, but business date {current.business_date} is open already: it goes on.")
+    return current.business_date
 
 
 async def open_day(spire: Spire, business_date: str) -> tuple[OpenedAccount, ...]:

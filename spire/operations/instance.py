@@ -3,12 +3,14 @@
 The one Python interface behind the scripts and the system test; blocking, and free of any reactor.
 """
 
+import errno
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tomlkit
@@ -19,6 +21,7 @@ from spire.locator.bootstrap import SERVICE_ACCOUNTS
 from spire.operations.layout import CHECKOUT, Layout
 from spire.operations.lock import locked
 from spire.operations.processes import (
+    OTHER_OFFSET,
     READY_SECONDS,
     STOP_SECONDS,
     Condition,
@@ -81,11 +84,7 @@ class Instance:
     @property
     def names(self) -> tuple[str, ...]:
         """The processes of this instance in start order: its servers, then its feeds."""
-        settings = self.settings
-        spare = {kind.name for kind in RELAYS[settings.relays :]}
-        return tuple(
-            name for name, kind in PROCESSES.items() if name not in spare and (kind.ports or name in settings.feeds)
-        )
+        return _names_of(self.settings)
 
     def process(self, name: str) -> ServerProcess:
         """Return one process; ValueError for an unknown name."""
@@ -96,6 +95,24 @@ class Instance:
         return read_secret(self.layout.secret(account)).text
 
     # Set-up
+
+    def require_ports(self, settings: InstanceSettings | None = None) -> None:
+        """Raise OperationError if an instance that was never started finds one of its ports taken, even before it is made.
+
+        `settings` are those of a new instance.
+        """
+        if self.layout.settings.exists():
+            if settings not in (None, self.settings):
+                return  # set-up refuses them
+            settings = self.settings
+        settings = settings or InstanceSettings()
+        if any(self.layout.output(name).exists() for name in PROCESSES):
+            return
+        for name in _names_of(settings):
+            for service, base in kind_of(name).ports.items():
+                port = base + settings.port_offset
+                if _is_taken(settings.host, port):
+                    raise OperationError(f"port {port} of {settings.host} ({service}) is in use: {OTHER_OFFSET}")
 
     def set_up(self, settings: InstanceSettings | None = None) -> list[NewPassword]:
         """Make what is missing, and return the passwords of people that were generated just now.
@@ -262,15 +279,28 @@ class Instance:
             self.process(name).start()
             self.process(name).await_ready(timeout_seconds)
 
-    def stop(self, names: Sequence[str] | None = None, timeout_seconds: float = STOP_SECONDS) -> list[str]:
-        """Stop in reverse order, the database last unless names are given; return who had to be killed."""
-        killed = [
-            name
-            for name in reversed(self.ordered(names, with_spare=True))
-            if not self.process(name).stop(timeout_seconds)
-        ]
-        if names is None:
+    def stop(
+        self,
+        names: Sequence[str] | None = None,
+        timeout_seconds: float = STOP_SECONDS,
+        stopped: Callable[[str, bool], object] = lambda _name, _was_killed: None,
+    ) -> list[str]:
+        """Stop in reverse order, the database last unless names are given; return who had to be killed.
+
+        `stopped` is told of each that ran, once it has ended, and whether it had to be killed.
+        """
+        killed = []
+        for name in reversed(self.ordered(names, with_spare=True)):
+            process = self.process(name)
+            ran = process.pid is not None
+            was_killed = not process.stop(timeout_seconds)
+            if was_killed:
+                killed.append(name)
+            if ran:
+                stopped(name, was_killed)
+        if names is None and self.database.is_running:
             self.database.stop()
+            stopped(DATABASE, False)
         return killed
 
     def restart(self, name: str, timeout_seconds: float = READY_SECONDS) -> None:
@@ -315,6 +345,28 @@ class Instance:
             names = list(PROCESSES) if with_spare else self.names
         wanted = {kind_of(name).name for name in names}
         return [name for name in PROCESSES if name in wanted]
+
+
+def _names_of(settings: InstanceSettings) -> tuple[str, ...]:
+    """Return the processes of an instance that is set up so, in start order."""
+    spare = {kind.name for kind in RELAYS[settings.relays :]}
+    return tuple(
+        name for name, kind in PROCESSES.items() if name not in spare and (kind.ports or name in settings.feeds)
+    )
+
+
+def _is_taken(host: str, port: int) -> bool:
+    """Return whether another process listens there; what else is wrong with an address is told by the start."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # as servers do: one that has just ended is none
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+    return False
 
 
 def _differences(known: InstanceSettings, wanted: InstanceSettings) -> list[str]:

@@ -13,8 +13,9 @@ from attrs import asdict
 from spire.database.private import PrivateServerError
 from spire.operations.instance import DATABASE, Instance, NewPassword
 from spire.operations.layout import CHECKOUT, Layout, default_home
+from spire.operations.pipe import CLOSED_PIPE, leave_pipe
 from spire.operations.processes import READY_SECONDS, STOP_SECONDS, OperationError, ProcessState
-from spire.operations.servers import FEEDS, MOST_RELAYS, kind_of
+from spire.operations.servers import FEEDS, MOST_RELAYS, OFFSET_STEP, kind_of
 from spire.operations.settings import InstanceSettings
 from spire.service.configuration import ConfigurationError
 from spire.values.environment import Environment
@@ -27,6 +28,10 @@ Spire runs, with a generated market. What to type next:
   bin/spire order submit buy 100 ACME.DEMO
   bin/spire positions
   bin/spire risk
+
+  bin/spire-admin login {administrator} --password-file {administrator_file}
+  bin/spire-admin limits show
+  bin/spire-admin audit --last 10
 
   ./check.sh shows its servers, ./stop.sh stops them, ./start.sh starts them again.
 """
@@ -56,6 +61,9 @@ def _reporting(function: Callable[..., None]) -> Callable[..., None]:
     def reported(*arguments: Any, **options: Any) -> None:
         try:
             function(*arguments, **options)
+        except BrokenPipeError:
+            leave_pipe()
+            sys.exit(CLOSED_PIPE)
         except (OperationError, ConfigurationError, PrivateServerError, OSError, ValueError) as error:
             click.echo(str(error), err=True)
             sys.exit(1)
@@ -64,6 +72,15 @@ def _reporting(function: Callable[..., None]) -> Callable[..., None]:
 
 
 NAMES = click.argument("names", nargs=-1)
+port_offset_option = click.option(
+    "--port-offset",
+    type=int,
+    help="Added to every port, so that instances live side by side: 0, "
+    f"{OFFSET_STEP}, {2 * OFFSET_STEP} ..., each at least {OFFSET_STEP} from that of every other.",
+)
+relays_option = click.option(
+    "--relays", type=click.IntRange(1, MOST_RELAYS), help="How many market data relays (1 unless given)."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,6 +95,7 @@ def main(context: click.Context, home: Path, only: str | None) -> None:
 
 
 def _set_up(target: _Target, settings: InstanceSettings | None) -> list[NewPassword]:
+    target.instance.require_ports(settings)
     made = target.instance.set_up(settings)
     for person in made:
         click.echo(f"password of {person.name}: {person.password}   (kept in {person.file})")
@@ -114,7 +132,7 @@ def _settings(
     type=click.Choice([environment.name for environment in Environment], case_sensitive=False),
     help="What the instance is for (DEMO unless named; PRODUCTION is refused).",
 )
-@click.option("--port-offset", type=int, help="Added to every port, so that instances live side by side.")
+@port_offset_option
 @click.option("--host", help="The address that servers bind and advertise.")
 @click.option(
     "--feed",
@@ -123,7 +141,7 @@ def _settings(
     type=click.Choice([kind.name for kind in FEEDS]),
     help="A feed that starts with the servers; may be given several times.",
 )
-@click.option("--relays", type=click.IntRange(1, MOST_RELAYS), help="How many market data relays (1 unless given).")
+@relays_option
 @click.pass_obj
 @_reporting
 def setup(
@@ -143,20 +161,28 @@ def setup(
 
 
 @main.command()
-@click.option("--port-offset", type=int, help="Added to every port, so that instances live side by side.")
+@port_offset_option
+@relays_option
 @click.pass_obj
 @_reporting
-def quickstart(target: _Target, port_offset: int | None) -> None:
+def quickstart(target: _Target, port_offset: int | None, relays: int | None) -> None:
     """Set up an instance with a generated market, start it, and say what to type next."""
     instance = target.instance
     click.echo("setting up")
-    _set_up(target, _settings(instance, port_offset=port_offset, feeds=("simulation-feed",)))
+    _set_up(target, _settings(instance, port_offset=port_offset, feeds=("simulation-feed",), relays=relays))
     _start_all(target, READY_SECONDS)
     settings = instance.settings
     password_file = instance.layout.secret(settings.trader)
     is_usual = instance.home == Layout(CHECKOUT / "var").home
     export = "" if is_usual else f"  export SPIRE_HOME={instance.home}\n"
-    click.echo("\n" + NEXT_STEPS.format(export=export, trader=settings.trader, password_file=password_file))
+    steps = NEXT_STEPS.format(
+        export=export,
+        trader=settings.trader,
+        password_file=password_file,
+        administrator=settings.administrator,
+        administrator_file=instance.layout.secret(settings.administrator),
+    )
+    click.echo("\n" + steps)
 
 
 def _start_all(target: _Target, timeout_seconds: float, *, opens_day: bool = True) -> None:
@@ -214,9 +240,22 @@ def start(target: _Target, names: tuple[str, ...], timeout_seconds: float, no_re
 @_reporting
 def stop(target: _Target, names: tuple[str, ...], timeout_seconds: float) -> None:
     """Stop all, or these, gracefully, in reverse order."""
-    killed = target.instance.stop(target.names(names), timeout_seconds)
-    for name in killed:
-        click.echo(f"{name} did not stop within {timeout_seconds:.0f} s and was killed", err=True)
+    ended = []
+
+    def tell(name: str, was_killed: bool) -> None:
+        ended.append(name)
+        if was_killed:
+            click.echo(f"{name} did not stop within {timeout_seconds:.0f} s and was killed", err=True)
+        else:
+            click.echo(f"{name} is stopped")
+
+    named = target.names(names)
+    killed = target.instance.stop(named, timeout_seconds, tell)
+    for name in [] if named is None else target.instance.ordered(named):
+        if name not in ended:
+            click.echo(f"{name} does not run")
+    if named is None and not ended:
+        click.echo(f"nothing runs of {target.instance.home}")
     sys.exit(1 if killed else 0)
 
 
@@ -226,7 +265,9 @@ def stop(target: _Target, names: tuple[str, ...], timeout_seconds: float) -> Non
 @_reporting
 def restart(target: _Target, names: tuple[str, ...]) -> None:
     """Stop one server and start it again."""
-    target.instance.restart(target.name(names))
+    name = target.name(names)
+    target.instance.restart(name)
+    click.echo(f"{name} is ready")
 
 
 @main.command()
@@ -275,6 +316,7 @@ def kill(target: _Target, names: tuple[str, ...]) -> None:
         raise OperationError(
             f"{name} does not run" + ("" if name == DATABASE else f": see {target.instance.layout.log(name)}")
         )
+    click.echo(f"{name} is killed")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from attrs import field, frozen
 
 from spire.operations.layout import CHECKOUT, Layout
 from spire.operations.lock import locked
-from spire.operations.servers import ServerKind
+from spire.operations.servers import OFFSET_STEP, ServerKind
+from spire.operations.settings import read_settings
 from spire.service.admin_client import ask
 from spire.wire.errors import SpireError
 
@@ -28,6 +29,10 @@ KILL_SECONDS = 10.0
 # What twistd prints of itself before a usage error, and how it names a port that another process has.
 TWISTD_PREFIX = re.compile(r"-c(?: --?\S+)*: ")
 PORT_IN_USE = re.compile(r"CannotListenError: Couldn't listen on (\S+):(\d+): .*in use")
+OTHER_OFFSET = (
+    "does another instance run (./check.sh)? Instances run side by side if each is set up with a --port-offset "
+    f"at least {OFFSET_STEP} from that of every other"
+)
 TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
@@ -209,6 +214,12 @@ class ServerProcess:
         except (OSError, ValueError, KeyError):
             return ""
 
+    def _service_at(self, port: int) -> str:
+        """Return which of its services a port is for; all of them where its configuration was edited."""
+        offset = read_settings(self._layout.settings).port_offset
+        here = [service for service, base in self.kind.ports.items() if base + offset == port]
+        return " or ".join(here or self.kind.services)
+
     def _last_words(self) -> str:
         """Return the last failure that its log tells of since its start, or else what it printed last."""
         for line in reversed(_tail(self._layout.log(self.name))):
@@ -219,21 +230,18 @@ class ServerProcess:
             if record.get("time", "") < self._started():
                 break
             if record.get("failure"):
-                return explained(str(record["failure"]).strip().splitlines()[-1])
+                return explained(str(record["failure"]).strip().splitlines()[-1], self._service_at)
         words = _tail(self._layout.output(self.name))
-        return explained(words[-1]) if words else f"see {self._layout.log(self.name)}"
+        return explained(words[-1], self._service_at) if words else f"see {self._layout.log(self.name)}"
 
 
-def explained(words: str) -> str:
+def explained(words: str, service_at: Callable[[int], str]) -> str:
     """Return the last words of a process as an operator needs them: without twistd's options, a port in use with advice."""
     in_use = PORT_IN_USE.search(words)
     if in_use is None:
         return TWISTD_PREFIX.sub("", words, count=1) if TWISTD_PREFIX.match(words) else words
     host, port = in_use.groups()
-    return (
-        f"port {port} of {host} is in use: does another instance run (./check.sh)? "
-        "An instance that is set up with another --port-offset runs beside it"
-    )
+    return f"port {port} of {host} ({service_at(int(port))}) is in use: {OTHER_OFFSET}"
 
 
 def _birth(pid: int) -> str | None:

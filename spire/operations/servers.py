@@ -10,6 +10,9 @@ OPERATIONS_ACCOUNT: Final = "operations_service"
 """The account of what operators run on an instance: it opens the business day, and serves nothing."""
 
 RELAY: Final = "market-data-relay"
+OFFSET_STEP: Final = 3000
+"""How far apart port offsets must be for instances of one machine: more than there is between the lowest port and the highest."""
+
 MOST_RELAYS: Final = 4
 """How many relays may stand in one instance: they share service name, account and certificate."""
 

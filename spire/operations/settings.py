@@ -33,7 +33,7 @@ def _relays(number: object) -> int:
 class InstanceSettings:
     """An instance: its environment, where it listens, its feeds, and its first people.
 
-    `port_offset` is added to every port, so that instances live side by side. `host` is the address that servers bind
+    `port_offset` is added to every port, so that instances live side by side, each at least 3000 from the next. `host` is the address that servers bind
     and advertise. `feeds` start after the servers and stop before them. Of `relays` market data relays each has a port of
     its own.
     """

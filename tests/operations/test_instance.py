@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import tempfile
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -22,9 +21,8 @@ from spire.operations.instance import DATABASE, Instance, NewPassword
 from spire.operations.layout import Layout
 from spire.operations.manage import main
 from spire.operations.processes import Condition, OperationError, ServerProcess
-from spire.operations.servers import FEEDS, KINDS, OPERATIONS_ACCOUNT, PROCESSES, SERVERS, kind_of
-from spire.operations.settings import InstanceSettings, write_settings
-from spire.service.configuration import ConfigurationError
+from spire.operations.servers import FEEDS, KINDS, OFFSET_STEP, OPERATIONS_ACCOUNT, PROCESSES, SERVERS, kind_of
+from spire.operations.settings import InstanceSettings
 from spire.values.environment import Environment
 
 # Parallel test runs listen beside each other.
@@ -38,6 +36,11 @@ class ServersTests(SynchronousTestCase):
         """All of an instance run on one machine, further relays too."""
         ports = [port for kind in PROCESSES.values() for port in kind.ports.values()]
         self.assertEqual(len(ports), len(set(ports)))
+
+    def test_instances_whose_offsets_are_a_step_apart_share_no_port(self) -> None:
+        """Offsets that differ by 1000 or 2000 do."""
+        ports = {port for kind in PROCESSES.values() for port in kind.ports.values()}
+        self.assertLess(max(ports) - min(ports), OFFSET_STEP)
 
     def test_every_server_may_register_what_it_serves(self) -> None:
         """Its account holds the capability for exactly its services."""
@@ -111,116 +114,6 @@ class ServerProcessTests(SynchronousTestCase):
         self.assertEqual(self.process.state().condition, Condition.STOPPED)
 
 
-class SetUpTests(SynchronousTestCase):
-    """What is refused before anything is made."""
-
-    def test_production_is_refused(self) -> None:
-        """It has a database and accounts of its own."""
-        instance = Instance(Path(self.mktemp()))
-        error = self.assertRaises(OperationError, instance.set_up, InstanceSettings(environment=Environment.PRODUCTION))
-        self.assertIn("PRODUCTION", str(error))
-        self.assertFalse(instance.home.exists())
-
-    def test_production_is_refused_on_the_command_line(self) -> None:
-        """With the same words, and nothing made."""
-        home = Path(self.mktemp())
-        done = CliRunner().invoke(main, ["--home", str(home), "setup", "--environment", "PRODUCTION"])
-        self.assertEqual((done.exit_code, home.exists()), (1, False))
-        self.assertIn("not for PRODUCTION", done.output)
-
-    def test_a_feed_that_does_not_exist_is_refused_with_those_there_are(self) -> None:
-        """A typing error is answered with help."""
-        home = Path(self.mktemp())
-        done = CliRunner().invoke(main, ["--home", str(home), "setup", "--feed", "simulation"])
-        self.assertEqual((done.exit_code, home.exists()), (2, False))
-        self.assertIn("'simulation-feed', 'replay-feed'", done.output)
-
-    def test_settings_that_cannot_be_read_again_are_not_written(self) -> None:
-        """A mistyped port offset leaves nothing behind that stands in the way of the next attempt."""
-        instance = Instance(Path(self.mktemp()))
-        error = self.assertRaises(ConfigurationError, instance.make_files, InstanceSettings(port_offset=40_001))
-        self.assertIn("port_offset: must be an integer from 0 to 40000", str(error))
-        self.assertFalse(instance.home.exists())
-
-    def test_the_number_of_relays_is_bounded(self) -> None:
-        """And a wrong one leaves nothing behind."""
-        home = Path(self.mktemp())
-        done = CliRunner().invoke(main, ["--home", str(home), "setup", "--relays", "5"])
-        self.assertEqual((done.exit_code, home.exists()), (2, False))
-        error = self.assertRaises(ConfigurationError, Instance(home).make_files, InstanceSettings(relays=0))
-        self.assertIn("relays: must be an integer from 1 to 4", str(error))
-
-    def test_each_relay_has_its_own_configuration_port_log_and_name(self) -> None:
-        """What they share is the service, its account and its certificate."""
-        instance = Instance(Path(self.mktemp()))
-        instance.make_files(InstanceSettings(relays=2, port_offset=100))
-        first, second = (
-            tomllib.loads(instance.layout.configuration(name).read_text())
-            for name in ("market-data-relay", "market-data-relay-2")
-        )
-        self.assertEqual(first["server"]["interface"], "127.0.0.1:22400")
-        self.assertEqual(second["server"]["interface"], "127.0.0.1:22401")
-        self.assertEqual(second["server"]["advertise"], ["127.0.0.1:22401"])
-        self.assertEqual(second["run"]["name"], "market-data-relay-2")
-        self.assertEqual(second["run"]["log_file"], "../logs/market-data-relay-2.log")
-        for section, key in (("server", "name"), ("server", "certificate"), ("locator", "account")):
-            self.assertEqual(first[section][key], second[section][key])
-        self.assertFalse(instance.layout.configuration("market-data-relay-3").exists())
-
-    def test_relays_and_feeds_that_are_set_up_belong_to_all_and_others_are_stopped_with_them(self) -> None:
-        """A spare one that somebody started must not outlive the instance."""
-        instance = Instance(Path(self.mktemp()))
-        instance.make_files(InstanceSettings(relays=2, feeds=("replay-feed",)))
-        names = instance.ordered(None)
-        self.assertEqual(names, list(instance.names))
-        self.assertIn("market-data-relay-2", names)
-        self.assertNotIn("market-data-relay-3", names)
-        self.assertEqual(names[-1], "replay-feed")
-        self.assertEqual(set(instance.ordered(None, with_spare=True)), set(PROCESSES))
-
-    def test_a_relay_is_added_by_editing_the_settings(self) -> None:
-        """Set-up then makes what it lacks."""
-        instance = Instance(Path(self.mktemp()))
-        instance.make_files(InstanceSettings())
-        file = instance.layout.settings
-        file.write_text(file.read_text().replace("relays = 1", "relays = 3"))
-        instance.make_files()
-        self.assertTrue(instance.layout.configuration("market-data-relay-3").exists())
-
-    def test_an_instance_of_an_earlier_release_has_one_relay(self) -> None:
-        """Its settings do not speak of relays, and its client goes on as it is."""
-        instance = Instance(Path(self.mktemp()))
-        instance.make_files(InstanceSettings())
-        file = instance.layout.settings
-        file.write_text(file.read_text().replace("relays = 1\n", ""))
-        self.assertEqual(instance.settings.relays, 1)
-
-    def test_a_home_that_others_may_enter_is_refused(self) -> None:
-        """Logs and data in it would be theirs to read; the command line says so without a traceback."""
-        home = Path(self.mktemp())
-        home.mkdir(mode=0o755)
-        done = CliRunner().invoke(main, ["--home", str(home), "setup"])
-        self.assertEqual((done.exit_code, list(home.iterdir())), (1, []))
-        self.assertIn("must be a directory of ours with mode 700", done.output)
-
-    def test_a_home_that_was_opened_to_others_later_is_refused(self) -> None:
-        """By set-up and by start, although an instance stands there; nothing more is made in it."""
-        home = Path(self.mktemp())
-        write_settings(Layout(home).settings, InstanceSettings())
-        home.chmod(0o755)
-        for command in ("setup", "start", "run"):
-            done = CliRunner().invoke(main, ["--home", str(home), "--only", "uid", command])
-            self.assertEqual((done.exit_code, [file.name for file in home.iterdir()]), (1, ["instance.toml"]))
-            self.assertIn("must be a directory of ours with mode 700", done.output)
-
-    def test_a_home_without_instance_says_what_to_do(self) -> None:
-        """The message names the command."""
-        instance = Instance(Path(self.mktemp()))
-        error = self.assertRaises(OperationError, instance.start)
-        self.assertIn("run bin/quickstart", str(error))
-        self.assertFalse(instance.home.exists())
-
-
 @cache
 def shared_instance() -> tuple[Instance, list[NewPassword]]:
     """Make the instance of this process's tests; it goes when the process ends."""
@@ -270,7 +163,7 @@ class InstanceTests(SynchronousTestCase):
         """It reaches what the instance was set up with and the configuration of every server and feed."""
         home = Path(tempfile.mkdtemp(prefix="spire-replay-"))
         self.addCleanup(shutil.rmtree, home)
-        arguments = ["setup", "--environment", "REPLAY", "--feed", "replay-feed"]
+        arguments = ["setup", "--environment", "REPLAY", "--feed", "replay-feed", "--host", "127.0.0.5"]
         done = CliRunner().invoke(main, ["--home", str(home), *arguments])
         self.assertEqual(done.exit_code, 0, done.output)
         instance = Instance(home)
@@ -293,8 +186,15 @@ class InstanceTests(SynchronousTestCase):
         checked = self.command("check", "service-locator", "--json")
         (state,) = json.loads(checked.output)
         self.assertEqual((checked.exit_code, state["condition"], state["reasons"]), (0, "ready", {}))
-        self.assertEqual(self.command("stop", "service-locator").exit_code, 0)
+        stopped = self.command("stop", "service-locator")
+        self.assertEqual((stopped.exit_code, stopped.output), (0, "service-locator is stopped\n"))
         self.assertEqual(self.instance.process("service-locator").state().condition, Condition.STOPPED)
+
+    def test_a_kill_is_told(self) -> None:
+        """Whoever tests what happens then knows that it happened."""
+        self.instance.start(["service-locator"])
+        killed = self.command("kill", "service-locator")
+        self.assertEqual((killed.exit_code, killed.output), (0, "service-locator is killed\n"))
 
     def test_two_starts_at_once_start_one_process(self) -> None:
         """The second waits for the first and finds what it started: nothing is left that no command knows."""
@@ -339,9 +239,12 @@ class InstanceTests(SynchronousTestCase):
             failed = self.command("start", "service-locator")
         self.assertEqual(failed.exit_code, 1)
         self.assertTrue(
-            failed.output.startswith(f"service-locator did not start: port {port} of 127.0.0.1 is in use: "),
+            failed.output.startswith(
+                f"service-locator did not start: port {port} of 127.0.0.1 (service_locator) is in use: "
+            ),
             failed.output,
         )
+        self.assertIn("at least 3000 from that of every other", failed.output)
         self.assertIn("--port-offset", failed.output)
         self.assertIn("./check.sh", failed.output)
 

@@ -61,5 +61,8 @@ class StartTests(SynchronousTestCase):
         self.assertEqual(failed.exit_code, 1)
         self.assertIn("the business day could not be opened: INVALID The secret of operations_service", failed.output)
         self.assertIn("all else runs", failed.output)
-        self.assertEqual(self.command("stop").exit_code, 0)
+        stopped = self.command("stop")
+        self.assertEqual(stopped.exit_code, 0)
+        ended = [f"{name} is stopped" for name in (FEED, *reversed(names), "database")]
+        self.assertEqual(stopped.output.splitlines(), ended)
         self.assertEqual({state.condition for state in self.instance.check()}, {Condition.STOPPED})

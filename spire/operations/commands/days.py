@@ -10,7 +10,7 @@ from spire.operations.commands.accounts import Names
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.parameters import time_or_none
 from spire.operations.commands.shell import Shell, logged_in, pass_shell
-from spire.operations.day import checked_date, firm_date, firm_zone, open_day, show_opened
+from spire.operations.day import DATE_HELP, checked_date, date_to_open, firm_zone, open_day, show_opened
 from spire.operations.layout import Layout
 from spire.values.time import format_timestamp
 
@@ -32,7 +32,7 @@ def day() -> None:
 
 
 @day.command("open")
-@click.option("--date", help="The business date, as 2013-10-07. [default: today in the firm's zone]")
+@click.option("--date", help=DATE_HELP)
 @pass_shell
 def open_(shell: Shell, date: str | None) -> None:
     """Open a business day, as bin/reset_risk_states.py does; safe to repeat.
@@ -43,7 +43,7 @@ def open_(shell: Shell, date: str | None) -> None:
     zone = "" if wanted is not None else firm_zone(Layout(shell.home.absolute()))
 
     async def body(spire: Spire) -> None:
-        business_date = firm_date(spire.clock.now(), zone) if wanted is None else wanted
+        business_date = await date_to_open(spire, shell.output, zone) if wanted is None else wanted
         await show_opened(spire, shell.output, business_date, await open_day(spire, business_date))
 
     shell.run(body)

@@ -7,7 +7,8 @@ from typing import Any, Final
 import click
 
 from spire.operations.commands.output import Output
-from spire.operations.commands.shell import CLOSED_PIPE, FAILED, INTERRUPTED, leave_pipe
+from spire.operations.commands.shell import FAILED, INTERRUPTED
+from spire.operations.pipe import CLOSED_PIPE, leave_pipe
 from spire.wire.errors import SpireError
 
 JSON: Final = "--json"

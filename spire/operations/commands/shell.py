@@ -1,6 +1,5 @@
 """What every subcommand of `spire` needs: the instance, the login, the output, and a reactor to run in."""
 
-import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import update_wrapper
@@ -24,6 +23,7 @@ from spire.client.deployment import Deployment, NoDeployment, find_deployment, h
 from spire.client.platform import Spire
 from spire.operations.commands.interrupts import Interrupts, awaited
 from spire.operations.commands.output import Output
+from spire.operations.pipe import CLOSED_PIPE, leave_pipe
 from spire.service.configuration import ConfigurationError
 from spire.wire.client_session import ClientSession
 from spire.wire.errors import CredentialsRefused, Invalid, NotAuthenticated, NotFound, SpireError
@@ -32,7 +32,6 @@ P = ParamSpec("P")
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
-CLOSED_PIPE: Final = 141
 
 
 class Shell:
@@ -133,13 +132,6 @@ async def while_logged_in(spire: Spire, work: Awaitable[None]) -> None:
         if refusals:
             raise refusals[0] from None
         raise
-
-
-def leave_pipe() -> None:
-    """Give up standard output, whose reader has gone, so that nothing is flushed into it at the end."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
-    os.close(nothing)
 
 
 pass_shell = click.make_pass_decorator(Shell)
