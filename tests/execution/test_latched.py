@@ -186,6 +186,10 @@ class HostTests(HaltTestCase):
             ({"scope": "MOON", "reason": "x"}, Invalid),
             ({"scope_id": "seven", "reason": "x"}, Invalid),
             ({"reason": ""}, Invalid),
+            ({"reason": None}, Invalid),
+            ({"scope": [], "reason": "x"}, Invalid),
+            ({"mode": None, "reason": "x"}, Invalid),
+            ({"scope_id": 1.5, "reason": "x"}, Invalid),
             ({"scope": "VENUE", "scope_id": 8, "reason": "x"}, Unsupported),
             ({"scope": "TRADING_ACCOUNT", "scope_id": 2**40, "reason": "x"}, NotFound),
         ):
@@ -195,7 +199,7 @@ class HostTests(HaltTestCase):
         self.assertEqual(self.in_force(), [])
         self.assertEqual(
             [audit.outcome for audit in self.everything_of_the_store()],
-            ["INVALID", "INVALID", "INVALID", "UNSUPPORTED", "NOT_FOUND", "INVALID", "NOT_FOUND"],
+            ["INVALID"] * 7 + ["UNSUPPORTED", "NOT_FOUND", "INVALID", "NOT_FOUND"],
         )
 
     def test_a_reason_that_is_no_text_halts_nothing_and_leaves_no_hole(self) -> None:

@@ -1,5 +1,7 @@
 """What people and servers set, as a trader meets it: limits, risk states, rules, supervision, the Risk Server's own orders."""
 
+from unittest.mock import patch
+
 from spire.database.journal import JournalFull
 from spire.execution.values import HaltRequest, OrderView
 from spire.values.amounts import Money, whole
@@ -47,6 +49,17 @@ class LimitTests(ExecutionRoomTestCase):
         )
         self.submit(Side.SELL, 100)
         self.assertEqual(self.follower.told()[-1], "TRADE 100@14")
+
+    def test_one_currency_asks_for_no_rate(self) -> None:
+        """Nothing is looked up for the orders of an account whose limits are in its own currency."""
+        self.submit(Side.BUY, 100)
+        with patch(
+            "spire.definitions.client.Rates.conversion", side_effect=AssertionError("asked for a rate")
+        ) as asked:
+            view = self.submit(Side.BUY, 100, 13)
+            self.assertIsNone(view.submission.decision.exchange_rate_id)
+            self.assertEqual(self.refused(Side.BUY, 100_000, 13).coded, "BUYING_POWER")
+        asked.assert_not_called()
 
     def test_an_account_without_limits_opens_nothing(self) -> None:
         """Nothing is unlimited."""
