@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import click
+from attrs import frozen
 
 from spire.client.platform import Spire
-from spire.locator.values import Entry, Kind
+from spire.locator.values import Entry
 from spire.wire.errors import Forbidden, Invalid, NotFound, Unavailable
 
 GROUPS: Final = "trading_groups"
@@ -14,6 +15,7 @@ GROUP_PLACES: Final = ("accounts", "traders", "managers")
 ROLE_PLACES: Final = ("administrators", "risk_officers", "auditors", "operators", "services")
 ORDERS: Final = "order_execution_service"
 MOST_NAMED: Final = 10
+GREATEST_ID: Final = 2**63 - 1
 SETUP: Final = "setup"
 """Who made what stands there from the first set-up on; it has the number 0."""
 
@@ -37,9 +39,9 @@ async def trading_accounts(spire: Spire) -> dict[int, str]:
 
 
 async def trading_account_id(spire: Spire, name: str) -> int:
-    """Return the id of the trading account that is called so, or has this number.
+    """Return the id of the trading account that is called so, or a number as it is: the server says whether it is one.
 
-    Raises NotFound, and Invalid where two groups have one of that name.
+    Raises NotFound for a name, and Invalid where two groups have one of that name.
     """
     return _the_one(name, await trading_accounts(spire))
 
@@ -50,12 +52,19 @@ def _the_one(name: str, accounts: Mapping[int, str]) -> int:
         raise Invalid(f"Several trading accounts are called {name}: name its number, {_listed(map(str, found))}.")
     if found:
         return found[0]
-    if name.isascii() and name.isdecimal() and int(name) in accounts:
-        return int(name)
+    number = _number(name)
+    if number is not None:
+        return number
     error = NotFound(f"There is no trading account {name} that you may see.", account=name)
     if accounts:
         error.details["known"] = _listed(sorted(accounts.values()))
     raise error
+
+
+def _number(text: str) -> int | None:
+    """Return the number that a text is, if an entry could have it."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
+    return number if 0 < number <= GREATEST_ID else None
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -71,19 +80,27 @@ async def group(spire: Spire, name: str) -> Entry:
     return await spire.directory.find(f"{GROUPS}/{name}")
 
 
-async def principal(spire: Spire, name: str) -> Entry:
-    """Return the account of a person or service, by name or number, wherever it stands; NotFound.
+@frozen
+class Principal:
+    """An account of a person or a service; `name` is its number where the caller may not read it."""
 
-    Only whoever may read the directory finds others: administrators.
+    entry_id: int
+    name: str
+
+
+async def principal(spire: Spire, name: str) -> Principal:
+    """Return the account of a person or service by name, wherever it stands, or by number; NotFound for a name.
+
+    Only whoever may read the directory finds others by name: administrators. A number is taken as it is: the server that
+    is asked then says whether it is an account, so that what was tried stands in its audit log.
     """
-    if name.isascii() and name.isdecimal():
-        entry, _, _ = await spire.directory.load(int(name))
-        if entry.kind is Kind.ACCOUNT:
-            return entry
-        raise NotFound(f"{name} is no account.", account=name)
+    number = _number(name)
+    if number is not None:
+        return Principal(number, await Names(spire).of(number))
     for place in [*ROLE_PLACES, *await _group_places(spire)]:
         try:
-            return await spire.directory.find(f"{place}/{name}")
+            found = await spire.directory.find(f"{place}/{name}")
+            return Principal(found.entry_id, found.name)
         except NotFound:
             continue
     raise NotFound(f"There is no account {name} that you may see.", account=name)
@@ -110,7 +127,7 @@ class Names:
             try:
                 entry, _, _ = await self._directory.load(entry_id)
                 self.known[entry_id] = entry.name
-            except (NotFound, Unavailable):
+            except (NotFound, Forbidden, Unavailable):
                 self.known[entry_id] = str(entry_id)
         return self.known[entry_id]
 

@@ -7,7 +7,7 @@ import click
 from attrs import evolve
 
 from spire.client.platform import Spire
-from spire.operations.commands.accounts import principal
+from spire.operations.commands.accounts import Names, principal
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.parameters import MOMENT
 from spire.operations.commands.shell import logged_in
@@ -35,13 +35,15 @@ MOST_SEARCHED: Final = 20_000
 COLUMNS: Final = (
     Column("time", "Time (UTC)", is_time=True),
     Column("server", "Server"),
-    Column("actor_name", "Actor"),
+    Column("by", "By"),
+    Column("via", "Via"),
     Column("action", "Action"),
     Column("entity", "Entity"),
     Column("entity_version", "Version", numeric=True),
     Column("outcome", "Outcome"),
     Column("channel", "Channel"),
-    Column("told", "Reason"),
+    Column("reason", "Reason"),
+    Column("text", "Refusal"),
 )
 
 
@@ -53,7 +55,7 @@ COLUMNS: Final = (
     show_default=True,
     help="The server whose log is read.",
 )
-@click.option("--actor", help="By this account only.")
+@click.option("--actor", help="By this account only, itself or through a service.")
 @click.option("--entity", help="Of this entity only, as the log names it: KIND:ID.")
 @click.option("--action", help="Of this action only, as the log names it.")
 @click.option("--since", type=MOMENT, help="From this time on: 2013-10-08T13:30:00Z.")
@@ -75,14 +77,15 @@ async def audit(
 ) -> None:
     """Show the latest changes and refused attempts of all servers, oldest first; for auditors and administrators.
 
-    For example: spire-admin audit --server administration --actor administrator --last 20
+        For example: spire-admin audit --server administration --actor administrator --last 20
 
-    With --json each event is whole, with what was before and after. A log that cannot be read is an error, behind what
-    the others hold.
+    "By" is the person, "Via" the service that acted for him, if one did. With --json each event is whole, with what was before and after. A log that cannot be read is an error, behind what
+        the others hold.
     """
     account = None if actor is None else await _account_id(spire, actor)
     query = AuditQuery(limit=min(limit, PAGE), actor=account, entity=entity, action=action, since=since, until=until)
     name = actor if account is None else None
+    names = Names(spire, {spire.account_id: spire.account})
     found: list[tuple[str, AuditEvent]] = []
     failure: SpireError | None = None
     for each, service in SERVERS.items():
@@ -90,11 +93,12 @@ async def audit(
             continue
         try:
             session = spire.link.session if service == "service_locator" else await spire.ready(service)
-            found += [(each, event) for event in await _latest(session, query, limit, name)]
+            found += [(each, event) for event in await _latest(session, query, limit, name, names)]
         except Unavailable as error:
             failure = Unavailable(f"The audit log of {each} is missing here: {error.message}", server=each)
     latest = sorted(found, key=lambda one: one[1].time)[-limit:]
-    output.table(COLUMNS, [event_row(each, event) for each, event in latest], empty="No such events.")
+    rows = [await event_row(each, event, names) for each, event in latest]
+    output.table(COLUMNS, rows, empty="No such events.")
     if failure is not None:
         raise failure
 
@@ -107,23 +111,31 @@ async def _account_id(spire: Spire, name: str) -> int | None:
         return None
 
 
-async def _latest(session: ClientSession, query: AuditQuery, limit: int, name: str | None) -> list[AuditEvent]:
-    """Return the latest events, newest first, those of an actor's name if one is given."""
+async def _latest(
+    session: ClientSession, query: AuditQuery, limit: int, name: str | None, names: Names
+) -> list[AuditEvent]:
+    """Return the latest events, newest first, those by or through an account of a name if one is given."""
     found: list[AuditEvent] = []
     seen = 0
     while len(found) < limit and seen < MOST_SEARCHED:
         events, before = await audit_events(session, query)
         seen += len(events)
-        found += [event for event in events if name in (None, event.actor_name)]
+        found += [event for event in events if name in (None, event.actor_name) or name == await _person(event, names)]
         if before is None:
             break
         query = evolve(query, before=before)
     return found[:limit]
 
 
-def event_row(server: str, event: AuditEvent) -> dict[str, Any]:
-    """Return an event whole, with what a table shows of it."""
+async def _person(event: AuditEvent, names: Names) -> str:
+    """Return who is behind an event: for whom it was done, else who did it."""
+    return event.actor_name if event.on_behalf_of is None else await names.of(event.on_behalf_of)
+
+
+async def event_row(server: str, event: AuditEvent, names: Names) -> dict[str, Any]:
+    """Return an event whole, with who is behind it and through which service."""
     row: dict[str, Any] = {"server": server} | to_plain(event)
     row["time"] = format_timestamp(event.time)
-    row["told"] = event.text or event.reason
+    row["by"] = await _person(event, names)
+    row["via"] = None if event.on_behalf_of is None else event.actor_name
     return row

@@ -28,8 +28,14 @@ COLUMNS: Final = (
     Column("effective_from", "From (UTC)", is_time=True),
     Column("effective_to", "To (UTC)", is_time=True),
     Column("granted_by", "By"),
-    Column("revoked", "Revoked (UTC)", is_time=True),
     Column("reason", "Reason"),
+)
+
+REVOKED_COLUMNS: Final = (
+    *COLUMNS,
+    Column("revoked", "Revoked (UTC)", is_time=True),
+    Column("revoked_by", "Revoked by"),
+    Column("revoke_reason", "Why"),
 )
 
 type_option = click.option(
@@ -107,7 +113,12 @@ async def grant(
 @entitle.command()
 @account_argument
 @click.option("--venue", help="The listing venue of the grants, as XNYS, or all for those that name every venue.")
-@type_option
+@click.option(
+    "--type",
+    "record_type",
+    type=click.Choice([*RecordType.__members__, ALL], case_sensitive=False),
+    help="Grants of this type of record, or all, whatever their type. [default: those that name no type]",
+)
 @click.option("--grant", "grant_id", type=click.IntRange(min=1), help="This grant, by its number.")
 @reason_option
 @logged_in
@@ -124,19 +135,23 @@ async def revoke(
 
     For example: spire-admin entitle revoke ann --venue XNYS --reason "she has left the floor"
 
-    Grants are taken as they were made: one of every venue is revoked with --venue all, one of every type without --type.
+    Grants are taken as they were made: one of every venue is revoked with --venue all, one of every type without --type,
+    those of a single type with --type BBO or --type all.
     """
     if (venue is None) == (grant_id is None):
         raise click.UsageError("Name either --venue or --grant.")
+    if venue is None and record_type is not None:
+        raise click.UsageError("--type goes with --venue.")
     found = await principal(spire, account)
     await spire.ready(SERVICE)
     grants = [one for one in await spire.administration.grants_of(found.entry_id) if one.revoked is None]
     meant = [one for one in grants if _is_meant(one, venue, record_type, grant_id)]
     if not meant:
-        raise NotFound(f"{found.name} has no such grant. See: spire-admin entitle list {found.name}")
+        raise NotFound(_nothing_meant(found.name, grants, venue))
     names = Names(spire)
     rows = [await grant_row(await spire.administration.revoke(one.grant_id, reason), names) for one in meant]
-    output.table(COLUMNS, rows)
+    output.table(REVOKED_COLUMNS, rows)
+    output.note(f"Revoked of {found.name}: {', '.join(map(_words, meant))}.")
     left = [str(one.grant_id) for one in grants if one not in meant and _still_shows(one, venue)]
     if left:
         output.note(f"{found.name} still sees data of {venue} by grant {', '.join(left)}.")
@@ -146,8 +161,32 @@ def _is_meant(grant: EntitlementGrant, venue: str | None, record_type: str | Non
     if grant_id is not None:
         return grant.grant_id == grant_id
     assert venue is not None
-    kind = None if record_type is None else RecordType[record_type.upper()]
-    return grant.terms.listing_venue == _venue(venue) and kind in (None, grant.terms.record_type)
+    if grant.terms.listing_venue != _venue(venue):
+        return False
+    if record_type is None:
+        return grant.terms.record_type is None
+    return record_type.lower() == ALL or grant.terms.record_type is RecordType[record_type.upper()]
+
+
+def _nothing_meant(name: str, grants: list[EntitlementGrant], venue: str | None) -> str:
+    """Return why nothing was revoked."""
+    kinds = {
+        one.terms.record_type.name
+        for one in grants
+        if venue is not None and one.terms.listing_venue == _venue(venue) and one.terms.record_type is not None
+    }
+    if kinds:
+        return (
+            f"{name} has grants of {venue} of single types ({', '.join(sorted(kinds))}): name one with --type, or all."
+        )
+    return f"{name} has no such grant. See: spire-admin entitle list {name}"
+
+
+def _words(grant: EntitlementGrant) -> str:
+    """Return what a grant shows."""
+    kind = "every type" if grant.terms.record_type is None else grant.terms.record_type.name
+    venue = "every venue" if grant.terms.listing_venue is None else grant.terms.listing_venue
+    return f"{kind} of {venue} (grant {grant.grant_id})"
 
 
 def _still_shows(grant: EntitlementGrant, venue: str | None) -> bool:
@@ -171,9 +210,10 @@ async def list_grants(spire: Spire, output: Output, account: str, everything: bo
         for one in await spire.administration.grants_of(number)
         if everything or one.revoked is None
     ]
-    output.table(
-        COLUMNS, rows, empty=f"{account} has no grant." if everything else "No grants; --all shows revoked ones."
-    )
+    if everything:
+        output.table(REVOKED_COLUMNS, rows, empty=f"{account} has no grant.")
+    else:
+        output.table(COLUMNS, rows, empty="No grants; --all shows revoked ones.")
 
 
 def _venue(text: str) -> Venue | None:

@@ -18,6 +18,7 @@ from spire.operations.commands.parameters import time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.values.risk import HaltAction, HaltMode, HaltScope
 from spire.values.time import format_timestamp
+from spire.wire.errors import Invalid, NotFound
 
 SERVICE: Final = "order_execution_service"
 HALT_SECONDS: Final = 15.0
@@ -30,8 +31,13 @@ COLUMNS: Final = (
     Column("mode", "Mode"),
     Column("set_by", "By"),
     Column("set_at", "Since (UTC)", is_time=True),
-    Column("released", "Released (UTC)", is_time=True),
     Column("reason", "Reason"),
+)
+RELEASED_COLUMNS: Final = (
+    *COLUMNS,
+    Column("released", "Released (UTC)", is_time=True),
+    Column("released_by", "Released by"),
+    Column("release_reason", "Why"),
 )
 OPERATOR: Final = "operator"
 """Who sets a halt at the server's own socket."""
@@ -96,17 +102,39 @@ async def set_halt(
 
 
 @halt.command("release")
-@click.argument("halt_id", type=click.IntRange(min=1), metavar="HALT_ID")
+@click.argument("halt_id", type=click.IntRange(min=1), required=False, metavar="[HALT_ID]")
+@click.option("--firm", is_flag=True, help="The halt of the whole firm.")
+@click.option("--account", help="The halt of this trading account.")
 @reason_option
 @logged_in
-async def release(spire: Spire, output: Output, halt_id: int, reason: str) -> None:
-    """End the halt HALT_ID, which somebody else has set.
+async def release(
+    spire: Spire, output: Output, halt_id: int | None, firm: bool, account: str | None, reason: str
+) -> None:
+    """End the halt HALT_ID, or the one of the firm or of an account, which somebody else has set.
 
-    For example: spire halt release 7 --reason "prices are right again"
+    For example: spire halt release --firm --reason "prices are right again"
     """
+    if (halt_id is not None) + firm + (account is not None) != 1:
+        raise click.UsageError("Name either a HALT_ID, --firm or --account.")
     await spire.ready(SERVICE)
+    if halt_id is None:
+        scope = HaltScope.FIRM if account is None else HaltScope.TRADING_ACCOUNT
+        halt_id = await _in_force(spire, scope, 0 if account is None else await trading_account_id(spire, account))
     ended = await spire.orders.release_halt(halt_id, reason)
-    output.table(COLUMNS, [await halt_row(ended, await names_after(spire))])
+    output.table(RELEASED_COLUMNS, [await halt_row(ended, await names_after(spire))])
+
+
+async def _in_force(spire: Spire, scope: HaltScope, scope_id: int) -> int:
+    """Return the halt of a scope that is in force; NotFound, and Invalid where there are several."""
+    view = spire.orders.halts()
+    await view.when_ready()
+    found = sorted(halt.halt_id for halt in view.rows.values() if (halt.scope, halt.scope_id) == (scope, scope_id))
+    view.close()
+    if not found:
+        raise NotFound("No such halt is in force. See: spire halt list")
+    if len(found) > 1:
+        raise Invalid(f"Several such halts are in force: name one of them, {', '.join(map(str, found))}.")
+    return found[0]
 
 
 async def halt_row(halt: Halt, names: Names) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Limits: `spire limits`, and `spire-admin limits set|show|history`."""
+"""Limits and risk states: `spire limits`, and `spire-admin limits set|show|history`."""
 
 from typing import Any, Final
 
@@ -17,12 +17,17 @@ from spire.operations.commands.accounts import (
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.parameters import MONEY, time_or_none
 from spire.operations.commands.shell import logged_in
+from spire.operations.commands.states import COLUMNS as STATE_COLUMNS
+from spire.operations.commands.states import state_fields
 from spire.values.amounts import Money, format_amount
 from spire.values.codes import Currency
 from spire.values.risk import RiskMode
 from spire.values.time import format_timestamp
+from spire.wire.errors import Forbidden, NotFound, SpireError
 
 SERVICE: Final = "administration_service"
+UNSEEN_CURRENCY: Final = Currency("USD")
+"""What is sent for a trading account that the caller may not see: the server refuses it in any currency."""
 
 COLUMNS: Final = (
     Column("account", "Account"),
@@ -31,22 +36,24 @@ COLUMNS: Final = (
     Column("currency", "Currency"),
     Column("transition_seconds", "Transition s", numeric=True),
     Column("allowed_state", "Allowed"),
-    Column("state", "State"),
     Column("version", "Version", numeric=True),
     Column("actor", "By"),
     Column("effective_from", "From (UTC)", is_time=True),
     Column("reason", "Reason"),
 )
-HISTORY_COLUMNS: Final = tuple(column for column in COLUMNS if column.key != "state")
-NEVER_SET: Final = "Limits were never set: the account may not open positions."
+LIMITS_OF: Final = "Limits"
+STATES_OF: Final = "Risk states"
+NEVER_SET: Final = "Limits were never set: no position may be opened."
 
 
 @click.command("limits")
 @click.argument("account", required=False, metavar="[ACCOUNT]")
-@click.option("--history", "with_history", is_flag=True, help="Every version that the limits of ACCOUNT had.")
+@click.option(
+    "--history", "with_history", is_flag=True, help="Every version of the limits of ACCOUNT and of its risk state."
+)
 @logged_in
 async def show_limits(spire: Spire, output: Output, account: str | None, with_history: bool) -> None:
-    """Show the limits of ACCOUNT, or of every trading account that you see: terms, version, by whom and why.
+    """Show limits and risk state of ACCOUNT, or of every trading account that you see: version, by whom and why.
 
     For example: spire limits demo_trader --history
     """
@@ -67,7 +74,9 @@ def limits() -> None:
 @account_argument
 @click.option("--currency", help="The currency of the amounts. [default: as it was, else the trading account's]")
 @click.option("--buying-power", type=MONEY, help="What it may tie up; 0 is nothing. [default: as it was]")
-@click.option("--net-loss", type=MONEY, help="The loss of a day at which Risk stops it. [default: as it was]")
+@click.option(
+    "--net-loss", type=MONEY, help="The loss of a day at which Risk stops it; 0 stops it at once. [default: as it was]"
+)
 @click.option("--transition-seconds", type=int, help="From CLOSE_ORDERS to DISABLED. [default: as it was, else 300]")
 @click.option(
     "--allowed-state",
@@ -98,9 +107,11 @@ async def set_limits(
     """
     number = await trading_account_id(spire, account)
     await spire.ready(SERVICE)
-    former = (await spire.administration.standing(number)).limits
+    former, refusal = await _former(spire, number)
     known = None if former is None else former.terms
     if known is None and (buying_power is None or net_loss is None):
+        if refusal is not None:
+            raise refusal
         raise click.UsageError("The limits were never set: name --buying-power and --net-loss.")
     terms = LimitTerms(
         currency=Currency(currency) if currency else await _currency(spire, number, known),
@@ -113,7 +124,17 @@ async def set_limits(
     )
     version = expected_version if expected_version is not None else 0 if former is None else former.version
     made = await spire.administration.set_limits(number, terms, expected_version=version, reason=reason)
-    output.table(HISTORY_COLUMNS, [await limits_row(made, await names_after(spire))])
+    output.table(COLUMNS, [await limits_row(made, await names_after(spire))])
+    if not terms.net_loss:
+        output.note(f"A loss limit of 0 stops {account} at once, before it has lost anything.")
+
+
+async def _former(spire: Spire, number: int) -> tuple[Limits | None, SpireError | None]:
+    """Return the limits as they are, or why they are not told: the change is then refused by the server, which records it."""
+    try:
+        return (await spire.administration.standing(number)).limits, None
+    except (Forbidden, NotFound) as error:
+        return None, error
 
 
 def _chosen(given: Any, known: Any, default: Any) -> Any:
@@ -124,7 +145,10 @@ async def _currency(spire: Spire, number: int, known: LimitTerms | None) -> Curr
     """Return the currency of the limits as they were, else that of the trading account."""
     if known is not None:
         return known.currency
-    entry, _, _ = await spire.directory.load(number)
+    try:
+        entry, _, _ = await spire.directory.load(number)
+    except (Forbidden, NotFound):
+        return UNSEEN_CURRENCY
     if entry.terms is None:
         raise click.UsageError("Name --currency: the trading account does not say one.")
     return Currency(entry.terms.base_currency)
@@ -134,7 +158,7 @@ async def _currency(spire: Spire, number: int, known: LimitTerms | None) -> Curr
 @click.argument("account", required=False, metavar="[ACCOUNT]")
 @logged_in
 async def show(spire: Spire, output: Output, account: str | None) -> None:
-    """Show the limits of ACCOUNT, or of every trading account that you see.
+    """Show limits and risk state of ACCOUNT, or of every trading account that you see.
 
     For example: spire-admin limits show demo_trader
     """
@@ -145,7 +169,7 @@ async def show(spire: Spire, output: Output, account: str | None) -> None:
 @account_argument
 @logged_in
 async def history(spire: Spire, output: Output, account: str) -> None:
-    """Show every version that the limits of ACCOUNT had, oldest first.
+    """Show every version of the limits of ACCOUNT and of its risk state, oldest first.
 
     For example: spire-admin limits history demo_trader
     """
@@ -157,27 +181,40 @@ async def tell_limits(spire: Spire, output: Output, account: str | None) -> None
     known = await trading_accounts(spire)
     if account is not None:
         number = await trading_account_id(spire, account)
-        known = {number: known[number]}
+        known = {number: known.get(number, str(number))}
     await spire.ready(SERVICE)
     names = Names(spire, known)
     rows = []
     for number in sorted(known):
         standing = await spire.administration.standing(number)
-        mode = RiskMode.ACTIVE if standing.state is None else standing.state.mode
+        row: dict[str, Any] = {"account": known[number], "trading_account_id": str(number), "version": "0"}
         if standing.limits is not None:
-            rows.append(await limits_row(standing.limits, names) | {"state": mode.name})
-        elif account is None:
-            rows.append({"account": known[number], "version": "0", "state": mode.name, "reason": "never set"})
-    output.table(COLUMNS, rows, empty="You see no trading account." if account is None else NEVER_SET)
+            row = await limits_row(standing.limits, names)
+        rows.append(row | await state_fields(standing.state, names))
+    if output.as_json:
+        output.table(COLUMNS, rows)
+        return
+    never_set = [row["account"] for row in rows if row["version"] == "0"]
+    limited = [row for row in rows if row["version"] != "0"]
+    if limited:
+        output.table(COLUMNS, limited, title=LIMITS_OF)
+    if never_set:
+        output.note(f"{NEVER_SET} It is so of: {', '.join(never_set)}.")
+    output.table(STATE_COLUMNS, rows, title=STATES_OF, empty="You see no trading account.")
 
 
 async def tell_history(spire: Spire, output: Output, account: str) -> None:
-    """Show every version of a trading account's limits."""
+    """Show every version of a trading account's limits, then of its risk state."""
     number = await trading_account_id(spire, account)
     await spire.ready(SERVICE)
     names = Names(spire, await trading_accounts(spire))
-    rows = [await limits_row(version, names) for version in await spire.administration.limit_history(number)]
-    output.table(HISTORY_COLUMNS, rows, empty=NEVER_SET)
+    limits = [await limits_row(version, names) for version in await spire.administration.limit_history(number)]
+    states = [
+        {"account": await names.of(number), "trading_account_id": str(number)} | await state_fields(state, names)
+        for state in await spire.administration.risk_history(number)
+    ]
+    output.table(COLUMNS, limits, title=LIMITS_OF, empty=NEVER_SET)
+    output.table(STATE_COLUMNS, states, title=STATES_OF, empty="The risk state was never anything but ACTIVE.")
 
 
 async def limits_row(limits: Limits, names: Names) -> dict[str, Any]:

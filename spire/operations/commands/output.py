@@ -22,8 +22,8 @@ ADVICE: Final = {
     "STORE_DOWN": "Opening orders wait for the database; cancels and reducing orders work. See: spire status",
     "SHORT_REQUIRED": "Sell at most what the account holds (spire positions), less what its live orders sell already.",
     "BUYING_POWER": "Order less, or free buying power: spire order list, spire order cancel ORDER_ID",
-    "HALTED": "Trading is halted; orders that reduce may pass, cancels always do. See: spire halt list",
-    "RISK_STATE": "Risk has stopped the account: reduce only, or ask a risk officer. See: spire risk",
+    "HALTED": "Orders that reduce may pass, cancels always do. A risk officer sees the halt with: spire halt list",
+    "RISK_STATE": "Ask a risk officer for the account's release. Why it was stopped: spire risk",
     "RISK_UNSUPERVISED": "Opening orders wait for the Risk Server; cancels and reducing orders work. See: spire status",
     "RISK_MAY_ONLY_REDUCE": "The Risk Server's orders close positions, and never open one.",
     "COMPLIANCE": "A rule of the firm stops the order. See: spire violations",
@@ -34,6 +34,21 @@ ADVICE: Final = {
     "INTERNAL": "The server's log says more; name the time of this call to its operator.",
 }
 """What to do next, by error code."""
+
+SPECIAL_ADVICE: Final = {
+    ("HALTED", "observed", "NO_NEW"): (
+        "No new order passes, cancels always do. A risk officer sees the halt with: spire halt list"
+    ),
+    ("RISK_STATE", "observed", "DISABLED"): (
+        "The account takes no orders: ask a risk officer to release it. Why it was stopped: spire risk"
+    ),
+    ("RISK_STATE", "observed", "CLOSE_ORDERS"): (
+        "Reduce only, or ask a risk officer to release the account. Why it was stopped: spire risk"
+    ),
+}
+"""What to do next where a detail says more than the code."""
+
+OTHER_OFFICER: Final = "Another risk officer must release it, who logs in with: spire login ACCOUNT"
 
 WIDE: Final = 240
 """Columns of output that no terminal bounds."""
@@ -110,7 +125,7 @@ class Output:
 
     def error(self, error: SpireError) -> None:
         """Tell what was refused, why, and what to do next."""
-        advice = ADVICE.get(error.coded)
+        advice = advice_for(error)
         if advice is not None and advice.lower() in error.message.lower():
             advice = None
         if self.as_json:
@@ -157,6 +172,16 @@ class Output:
             for row in cells
         ]
         self.write("\n\n".join(([title] if title else []) + blocks))
+
+
+def advice_for(error: SpireError) -> str | None:
+    """Return what to do next, if there is something."""
+    if error.coded == "FORBIDDEN" and "halt_id" in error.details:
+        return OTHER_OFFICER
+    for (code, name, value), advice in SPECIAL_ADVICE.items():
+        if error.coded == code and error.details.get(name) == value:
+            return advice
+    return ADVICE.get(error.coded)
 
 
 def _width(columns: Sequence[Column], cells: list[list[str]]) -> int:

@@ -9,8 +9,7 @@ import click
 
 from spire.administration.values import Profile
 from spire.client.platform import Spire
-from spire.locator.values import Entry
-from spire.operations.commands.accounts import GROUPS, account_argument, principal
+from spire.operations.commands.accounts import GROUPS, Principal, account_argument, principal
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.parameters import time_or_none
 from spire.operations.commands.passwords import new_password, password_options
@@ -97,6 +96,11 @@ async def roles(
     if add or remove:
         await spire.ready(SERVICE)
         await spire.administration.change_roles(found.entry_id, add=add, remove=remove, reason=reason)
+    left = [role.partition(":")[2] for role in remove if role.startswith("trader:")]
+    if left:
+        output.note(
+            f"Trading accounts of {found.name} stay where they are: in group {', '.join(left)}, with its rules and manager."
+        )
     await _show(spire, output, found)
 
 
@@ -166,7 +170,7 @@ async def _disable(spire: Spire, output: Output, account: str, *, disabled: bool
     await _show(spire, output, found)
 
 
-async def _show(spire: Spire, output: Output, account: Entry) -> None:
+async def _show(spire: Spire, output: Output, account: Principal) -> None:
     entry, paths, times = await spire.directory.load(account.entry_id)
     row: dict[str, Any] = {
         "account": entry.name,

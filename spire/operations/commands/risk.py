@@ -7,6 +7,7 @@ import click
 
 from spire.client.platform import Spire
 from spire.operations.commands.accounts import (
+    Names,
     account_argument,
     names_after,
     reason_option,
@@ -17,24 +18,31 @@ from spire.operations.commands.following import follow_rows
 from spire.operations.commands.output import Column, Output, short_time
 from spire.operations.commands.parameters import amount_or_none, time_or_none
 from spire.operations.commands.shell import logged_in
+from spire.operations.commands.states import COLUMNS as STATE_COLUMNS
+from spire.operations.commands.states import state_fields
 from spire.operations.commands.tickers import tickers_of
 from spire.risk.values import MarkedPosition, Portfolio
 from spire.values.amounts import format_amount
+from spire.values.risk import RiskMode
 from spire.values.time import format_timestamp
+from spire.wire.errors import Unavailable
 
 SERVICE: Final = "risk_service"
+ADMINISTRATION: Final = "administration_service"
 
 PORTFOLIO_COLUMNS: Final = (
     Column("account", "Account"),
     Column("mode", "Mode"),
     Column("day_profit", "Day P/L", numeric=True),
+    Column("day_realised", "Day realised", numeric=True),
+    Column("day_fees", "Day fees", numeric=True),
     Column("net_loss", "Loss limit", numeric=True),
     Column("currency", "Currency"),
     Column("expiry", "Disabled at (UTC)", is_time=True),
-    Column("realised", "Realised", numeric=True),
-    Column("unrealised", "Unrealised", numeric=True),
-    Column("fees", "Fees", numeric=True),
     Column("business_date", "Date"),
+    Column("realised", "Total realised", numeric=True),
+    Column("unrealised", "Unrealised now", numeric=True),
+    Column("fees", "Total fees", numeric=True),
     Column("note", "Note"),
 )
 POSITION_COLUMNS: Final = (
@@ -43,9 +51,9 @@ POSITION_COLUMNS: Final = (
     Column("cost", "Cost", numeric=True),
     Column("mark", "Mark", numeric=True),
     Column("mark_source", "Source"),
-    Column("realised", "Realised", numeric=True),
-    Column("unrealised", "Unrealised", numeric=True),
-    Column("fees", "Fees", numeric=True),
+    Column("realised", "Total realised", numeric=True),
+    Column("unrealised", "Unrealised now", numeric=True),
+    Column("fees", "Total fees", numeric=True),
     Column("currency", "Currency"),
 )
 
@@ -76,6 +84,8 @@ async def show(spire: Spire, output: Output, account: str | None, follow: bool) 
     """Show mode, profit of the day, loss limit and expiry; of a single account its positions with their marks too.
 
     For example: spire risk show --account demo_trader
+
+    Of an account that was stopped, and of a single one, the risk state is shown too: by whom, since when, and why.
     """
     names = await trading_accounts(spire)
     only = None if account is None else await trading_account_id(spire, account)
@@ -86,7 +96,11 @@ async def show(spire: Spire, output: Output, account: str | None, follow: bool) 
         only = portfolios[0].trading_account_id if len(portfolios) == 1 else None
     if only is None:
         rows = [portfolio_row(portfolio, names, ticker) for portfolio in portfolios]
+        stopped = [row for row in rows if row["mode"] != RiskMode.ACTIVE.name]
+        told = await _tell_why(spire, output, stopped, names)
         output.table(PORTFOLIO_COLUMNS, rows, empty="The Risk Server shows you no trading account.")
+        if told and not output.as_json:
+            output.table(STATE_COLUMNS, stopped)
         followed = [portfolio.trading_account_id for portfolio in portfolios]
     else:
         await _show_one(spire, output, only, names, ticker)
@@ -108,11 +122,29 @@ async def _show_one(
     portfolio, positions = await spire.risk.load(number)
     row = portfolio_row(portfolio, names, ticker)
     lines = [position_row(position, ticker) for position in positions]
+    told = await _tell_why(spire, output, [row], names)
     if output.as_json:
         output.line(row | {"positions": lines})
         return
     output.table(PORTFOLIO_COLUMNS, [row])
+    if told and row["state_version"] != "0":
+        output.table(STATE_COLUMNS, [row])
     output.table(POSITION_COLUMNS, lines, empty="No positions.")
+
+
+async def _tell_why(spire: Spire, output: Output, rows: list[dict[str, Any]], known: dict[int, str]) -> bool:
+    """Put the risk state as Administration has it into the rows; return whether it could be asked."""
+    names = Names(spire, known)
+    try:
+        if rows:
+            await spire.ready(ADMINISTRATION)
+        for row in rows:
+            standing = await spire.administration.standing(int(row["trading_account_id"]))
+            row |= await state_fields(standing.state, names)
+    except Unavailable as error:
+        output.note(f"Why accounts are stopped is not told now: {error.message}")
+        return False
+    return bool(rows)
 
 
 @risk.command()

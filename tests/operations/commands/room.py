@@ -132,3 +132,23 @@ class CommandTestCase(SynchronousTestCase):
         self.assertEqual((result.exit_code, result.stdout), (1, ""), result.stderr)
         error: dict[str, Any] = json.loads(result.stderr.splitlines()[-1])["error"]
         return error
+
+
+class AdminTestCase(CommandTestCase):
+    """An administrator's commands."""
+
+    def refusal(self, *words: str, account: str = "administrator") -> dict[str, Any]:
+        """Type a command that must be refused, and return its error."""
+        return self.refused(*words, account=account, main=admin.main)
+
+    def misused(self, *words: str) -> str:
+        """Type a command line that must be wrong, and return what is said of it."""
+        result = self.invoke(*words, account="administrator", main=admin.main)
+        self.assertEqual(result.exit_code, 2, result.stderr)
+        return result.stderr
+
+    def note(self, *words: str, account: str = "administrator") -> str:
+        """Type a command that must succeed, and return what it says beside its result."""
+        result = self.invoke(*words, account=account, main=admin.main)
+        self.assertEqual(result.exit_code, 0, result.stderr or repr(result.exception))
+        return result.stderr

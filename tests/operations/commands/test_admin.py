@@ -1,26 +1,10 @@
 """`spire-admin`, as an administrator works with it."""
 
-import json
 import stat
 from pathlib import Path
-from typing import Any
 
 from spire.operations.admin import main
-from tests.operations.commands.room import CommandTestCase
-
-
-class AdminTestCase(CommandTestCase):
-    """An administrator's commands."""
-
-    def refusal(self, *words: str, account: str = "administrator") -> dict[str, Any]:
-        """Type a command that must be refused, and return its error."""
-        return self.refused(*words, account=account, main=main)
-
-    def misused(self, *words: str) -> str:
-        """Type a command line that must be wrong, and return what is said of it."""
-        result = self.invoke(*words, account="administrator", main=main)
-        self.assertEqual(result.exit_code, 2, result.stderr)
-        return result.stderr
+from tests.operations.commands.room import AdminTestCase
 
 
 class GroupTests(AdminTestCase):
@@ -96,6 +80,15 @@ class GroupTests(AdminTestCase):
         self.assertEqual(self.refusal("account", "roles", "rob", "--add", "king")["code"], "INVALID")
         (row,) = self.admin("account", "roles", "rob")
         self.assertEqual(row["roles"], "risk_officer")
+
+    def test_a_trader_who_leaves_a_group_leaves_his_trading_accounts_there(self) -> None:
+        """Which is said, since they keep its rules and its manager."""
+        self.admin("group", "create", "lambda")
+        self.admin("group", "create", "mu")
+        self.admin("trader", "create", "leo", "--group", "lambda")
+        said = self.note("account", "roles", "leo", "--add", "trader:mu", "--remove", "trader:lambda")
+        self.assertIn("Trading accounts of leo stay where they are: in group lambda", said)
+        self.assertEqual(self.note("account", "roles", "leo", "--add", "auditor"), "")
 
     def test_the_last_administrator_stays(self) -> None:
         """Else nobody could make one."""
@@ -185,6 +178,26 @@ class LimitTests(AdminTestCase):
         error = self.refusal("limits", "set", "gil", "--net-loss", "1", "--reason", "mine", account="gil")
         self.assertEqual(error["code"], "FORBIDDEN")
 
+    def test_a_number_is_sent_as_it_is_and_the_refusal_is_recorded(self) -> None:
+        """Whoever tries what he may not leaves a trace, also on an account that he cannot see."""
+        (made,) = self.admin("trader", "create", "hugh", "--group", "gamma")
+        number = made["trading_account_id"]
+        words = ("limits", "set", number, "--buying-power", "9", "--net-loss", "9", "--reason", "let me")
+        self.assertIn(self.refusal(*words, account="gil")["code"], ("FORBIDDEN", "NOT_FOUND"))
+        (event,) = self.admin("audit", "--server", "administration", "--entity", f"trading_account:{number}")
+        self.assertEqual((event["by"], event["action"], event["reason"]), ("gil", "limits.set", "let me"))
+        self.assertNotEqual(event["outcome"], "DONE")
+        self.assertEqual(self.refusal("limits", "show", "987654")["code"], "NOT_FOUND")
+        words = ("limits", "set", number, "--buying-power", "9", "--net-loss", "9", "--reason", "small")
+        self.assertEqual(self.admin(*words)[0]["account"], "hugh")
+
+    def test_a_loss_limit_of_nothing_says_what_it_does(self) -> None:
+        """It is a value, and stops the account at once."""
+        self.admin("trader", "create", "ivy", "--group", "gamma")
+        words = ("limits", "set", "ivy", "--buying-power", "9", "--reason", "closed")
+        self.assertIn("stops ivy at once", self.note(*words, "--net-loss", "0"))
+        self.assertEqual(self.note(*words, "--net-loss", "1"), "")
+
     def test_an_unknown_account_is_answered_with_those_there_are(self) -> None:
         """A typing error is answered with help."""
         error = self.refusal("limits", "show", "gill")
@@ -221,10 +234,31 @@ class EntitlementTests(AdminTestCase):
         self.admin("account", "create", "jon", "--role", "trader:delta")
         (whole,) = self.admin("entitle", "grant", "jon", "--venue", "all", "--reason", "a guest")
         self.admin("entitle", "grant", "jon", "--venue", "XNYS", "--type", "BBO", "--reason", "a guest")
-        result = self.invoke(
-            "entitle", "revoke", "jon", "--venue", "XNYS", "--reason", "over", account="administrator", main=main
-        )
-        self.assertIn(f"still sees data of XNYS by grant {whole['grant_id']}", result.stderr)
+        said = self.note("entitle", "revoke", "jon", "--venue", "XNYS", "--type", "BBO", "--reason", "over")
+        self.assertIn(f"still sees data of XNYS by grant {whole['grant_id']}", said)
+
+    def test_without_a_type_only_grants_of_every_type_are_revoked(self) -> None:
+        """All of them go with --type all; what was revoked is said."""
+        self.admin("account", "create", "kit", "--role", "trader:delta")
+        (every,) = self.admin("entitle", "grant", "kit", "--venue", "XNYS", "--reason", "a guest")
+        (best,) = self.admin("entitle", "grant", "kit", "--venue", "XNYS", "--type", "BBO", "--reason", "a guest")
+        words = ("entitle", "revoke", "kit", "--venue", "XNYS", "--reason", "over")
+        said = self.note(*words)
+        self.assertIn(f"Revoked of kit: every type of XNYS (grant {every['grant_id']}).", said)
+        self.assertIn(f"still sees data of XNYS by grant {best['grant_id']}", said)
+        error = self.refusal(*words)
+        self.assertEqual(error["code"], "NOT_FOUND")
+        self.assertIn("(BBO): name one with --type, or all", error["message"])
+        self.assertIn(f"Revoked of kit: BBO of XNYS (grant {best['grant_id']}).", self.note(*words, "--type", "all"))
+        shown = self.admin("entitle", "list", "kit", "--all")
+        self.assertEqual({(row["revoked_by"], row["revoke_reason"]) for row in shown}, {("administrator", "over")})
+        listed = self.invoke("entitle", "list", "kit", "--all", account="administrator", main=main).stdout
+        self.assertRegex(listed.splitlines()[0], r"Revoked \(UTC\) +Revoked by +Why$")
+
+    def test_a_type_without_a_venue_is_refused(self) -> None:
+        """A grant that is named by its number has its own."""
+        said = self.misused("entitle", "revoke", "ida", "--grant", "1", "--type", "BBO", "--reason", "over")
+        self.assertIn("--type goes with --venue", said)
 
     def test_a_grant_that_is_not_there_cannot_be_revoked(self) -> None:
         """An empty answer would look like success."""
@@ -323,45 +357,3 @@ class RuleTests(AdminTestCase):
         self.assertNotEqual(on_group["entry_id"], on_account["entry_id"])
         (rule,) = self.admin("rule", "add", "--on", "trading_groups/twin/accounts", "--reject", "--reason", "x")
         self.assertEqual(rule["on"], "accounts")
-
-
-class AuditTests(AdminTestCase):
-    """What was changed, and what was tried."""
-
-    def test_logs_of_all_servers_are_merged_by_time(self) -> None:
-        """Each event with its server, actor, and what was before and after."""
-        self.admin("group", "create", "eta")
-        self.admin("limits", "set", "demo_trader", "--net-loss", "70000", "--reason", "a test of the log")
-        self.admin("rule", "add", "--on", "eta", "--reject", "--reason", "a test of the log")
-        events = self.admin("audit", "--last", "10")
-        self.assertEqual([event["time"] for event in events], sorted(event["time"] for event in events))
-        servers = {event["server"] for event in events}
-        self.assertGreaterEqual(servers, {"service-locator", "administration", "compliance"})
-        (limits,) = [
-            event for event in events if event["reason"] == "a test of the log" and "limits" in event["action"]
-        ]
-        self.assertEqual(
-            (limits["server"], limits["actor_name"], limits["outcome"]), ("administration", "administrator", "DONE")
-        )
-        self.assertEqual(json.loads(limits["after"])["terms"]["net_loss"], "70000")
-
-    def test_an_actor_without_an_account_is_found_by_name(self) -> None:
-        """Set-up is no account."""
-        events = self.admin("audit", "--server", "administration", "--actor", "setup")
-        self.assertEqual({event["actor_name"] for event in events}, {"setup"})
-
-    def test_traders_read_no_audit_log(self) -> None:
-        """Auditors do, although they find no account by name."""
-        self.assertEqual(self.refusal("audit", account="demo_trader")["code"], "FORBIDDEN")
-        self.make_person("abe", "auditor")
-        self.admin("audit", "--server", "administration", "--actor", "administrator", "--last", "5", account="abe")
-
-    def test_a_log_that_cannot_be_read_is_an_error_behind_the_others(self) -> None:
-        """Nobody takes the rest for all of it."""
-        self.platform.network.faults.refuse.add("127.0.0.1:21900")
-        self.addCleanup(self.platform.network.faults.refuse.discard, "127.0.0.1:21900")
-        result = self.invoke("--json", "audit", account="administrator", main=main)
-        self.assertEqual(result.exit_code, 1)
-        self.assertGreater(len(result.stdout.splitlines()), 0)
-        error = json.loads(result.stderr.splitlines()[-1])["error"]
-        self.assertEqual((error["code"], error["details"]["server"]), ("UNAVAILABLE", "compliance"))

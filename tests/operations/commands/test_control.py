@@ -130,13 +130,18 @@ class HaltTests(CommandTestCase):
         self.assertEqual(halt["confirmed"] + halt["unconfirmed"], [order["order_id"]])
         error = self.refused("order", "submit", "buy", "7", "BLUE.DEMO")
         self.assertEqual(error["code"], "HALTED")
+        self.assertIn("No new order passes", error["advice"])
         self.assertIn("spire halt list", error["advice"])
         (listed,) = self.rows("halt", "list", account="otto")
-        self.assertEqual((listed["halt_id"], listed["reason"]), (halt["halt_id"], "odd prices"))
+        self.assertEqual(
+            (listed["halt_id"], listed["reason"], listed["set_by"]), (halt["halt_id"], "odd prices", "olga")
+        )
         own = self.refused("halt", "release", halt["halt_id"], "--reason", "never mind", account="olga")
         self.assertEqual(own["code"], "FORBIDDEN")
+        self.assertIn("Another risk officer must release it", own["advice"])
         (ended,) = self.rows("halt", "release", halt["halt_id"], "--reason", "checked", account="otto")
         self.assertIsNotNone(ended["released"])
+        self.assertEqual((ended["set_by"], ended["released_by"], ended["release_reason"]), ("olga", "otto", "checked"))
         self.assertEqual(self.rows("halt", "list", account="otto"), [])
         (order,) = self.rows("order", "submit", "buy", "7", "BLUE.DEMO", "--limit", "0.01")
         self.rows("order", "cancel", order["order_id"])
@@ -157,6 +162,31 @@ class HaltTests(CommandTestCase):
             self.assertEqual(result.exit_code, 2)
             self.assertIn("either --firm or --account", result.stderr)
         self.assertEqual(self.invoke("halt", "set", "--firm").exit_code, 2)
+
+    def test_a_halt_is_released_by_what_it_stops(self) -> None:
+        """Nobody must copy its number; who ended it and why is shown."""
+        self.rows("halt", "set", "--firm", "--reason", "odd prices", account="olga")
+        self.rows("halt", "set", "--account", "demo_trader", "--reason", "his leave", account="olga")
+        shown = self.spire("halt", "release", "--firm", "--reason", "prices are right", account="otto")
+        self.assertRegex(shown.splitlines()[0], r"Released \(UTC\) +Released by +Why$")
+        self.assertRegex(shown.splitlines()[-1], r" FIRM .* olga .* odd prices .* otto +prices are right$")
+        (ended,) = self.rows("halt", "release", "--account", "demo_trader", "--reason", "he is back", account="otto")
+        self.assertEqual(ended["account"], "demo_trader")
+        error = self.refused("halt", "release", "--firm", "--reason", "again", account="otto")
+        self.assertEqual(error["code"], "NOT_FOUND")
+
+    def test_of_two_halts_of_one_scope_one_must_be_named(self) -> None:
+        """They may have different reasons."""
+        halts = [
+            self.rows("halt", "set", "--firm", "--reason", "odd prices", account=officer)[0]["halt_id"]
+            for officer in ("olga", "otto")
+        ]
+        error = self.refused("halt", "release", "--firm", "--reason", "one of them", account="otto")
+        self.assertEqual(error["code"], "INVALID")
+        for halt_id, officer in zip(halts, ("otto", "olga"), strict=True):
+            self.assertIn(halt_id, error["message"])
+            self.rows("halt", "release", halt_id, "--reason", "over", account=officer)
+        self.assertEqual(self.invoke("halt", "release", "--reason", "x").exit_code, 2)
 
     def test_traders_set_no_halts(self) -> None:
         """Nor do they see those in force, or end one."""
@@ -239,6 +269,17 @@ class DayTests(CommandTestCase):
         self.assertEqual([row["state"] for row in self.admin("day", "show")], ["closed", "open"])
         error = self.refused("--date", "2013-10-08", main=day)
         self.assertEqual(error["code"], "CONFLICT")
+
+    def test_a_later_date_that_somebody_opened_goes_on(self) -> None:
+        """Starting servers opens no day that is over, and says so; who names the date is refused."""
+        self.opened("--date", "2013-10-12")
+        result = self.invoke("--json", main=day)
+        self.assertEqual(result.exit_code, 0, result.stderr)
+        said = json.loads(result.stdout.splitlines()[0])
+        self.assertEqual((said["business_date"], said["opened"], said["untouched"]), ("2013-10-12", 0, 1))
+        self.assertIn("Today is 2013-10-08 in America/New_York, but business date 2013-10-12 is open", result.stderr)
+        self.assertEqual(self.admin("day", "open")[0]["business_date"], "2013-10-12")
+        self.assertEqual(self.refused("--date", "2013-10-08", main=day)["code"], "CONFLICT")
 
     def test_what_is_no_date_is_refused_before_anything_is_asked(self) -> None:
         """The message shows how one is written."""

@@ -32,7 +32,8 @@ class ControlTests(CommandTestCase):
         told = {" ".join(shlex.split(line)[:3]): output for line, output in shown.items()}
         self.assertRegex(told["bin/spire violations"], r"ann +BUY +501 +ACME\.DEMO +max_quantity/\d+ +ACTIVE +500 +501")
         self.assertRegex(told["bin/spire risk"], r"(?m)^ann +ACTIVE ")
-        self.assertRegex(told["bin/spire halt list"], r"FIRM +- +NO_OPENING")
+        self.assertRegex(told["bin/spire halt list"], r"FIRM +- +NO_OPENING +olga ")
+        self.assertRegex(told["bin/spire halt release"], r"(?m)FIRM .* otto +prices are right again$")
         self.assertRegex(told["bin/spire-admin audit --last"], r"(?m) compliance +administrator ")
 
     def typed(self, line: str) -> Result:

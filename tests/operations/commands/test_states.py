@@ -1,0 +1,71 @@
+"""An account that Risk has stopped: everybody whom it concerns is told which state it is in, and why."""
+
+import re
+
+from tests.operations.commands.room import CommandTestCase
+
+LIMITS = ("--buying-power", "1000000", "--transition-seconds", "30", "--reason")
+
+
+class StoppedTests(CommandTestCase):
+    """Risk stops an account at once whose loss limit is nothing, disables it, and an officer releases it."""
+
+    def setUp(self) -> None:
+        """Make the people whom it concerns, once."""
+        super().setUp()
+        self.make_person("mia", "manager:demo")
+        self.make_person("olga", "risk_officer")
+
+    def test_a_stopped_account_says_why_until_and_after_it_is_released(self) -> None:
+        """To its trader, his manager and the officer; the history keeps the versions of limits and of states."""
+        self.admin("limits", "set", "demo_trader", *LIMITS, "no more for him", "--net-loss", "0")
+        self.platform.advance(3.0)
+        for account in ("demo_trader", "mia", "olga"):
+            (row,) = self.rows("limits", account=account)
+            self.assertEqual(
+                (row["reason"], row["state"], row["state_by"]), ("no more for him", "CLOSE_ORDERS", "risk_service")
+            )
+            self.assertIn("limit", row["state_reason"])
+            self.assertIsNotNone(row["state_expiry"])
+            (shown,) = self.rows("risk", account=account)
+            self.assertEqual((shown["mode"], shown["state_reason"]), ("CLOSE_ORDERS", row["state_reason"]))
+        reason = row["state_reason"]
+        table = self.spire("limits", account="demo_trader")
+        self.assertRegex(table, r"(?m)^demo_trader .* no more for him$")
+        self.assertRegex(table, rf"(?m)^demo_trader +CLOSE_ORDERS .* {re.escape(reason)}$")
+        self.assertRegex(self.spire("risk"), rf"(?m)^demo_trader +CLOSE_ORDERS .* {re.escape(reason)}$")
+        error = self.refused("order", "submit", "buy", "1", "ACME.DEMO")
+        self.assertEqual(error["code"], "RISK_STATE")
+        self.assertIn("Reduce only", error["advice"])
+
+        self.platform.advance(40.0)
+        error = self.refused("order", "submit", "buy", "1", "ACME.DEMO")
+        self.assertIn("The account takes no orders", error["advice"])
+
+        self.admin("limits", "set", "demo_trader", *LIMITS, "enough again", "--net-loss", "50000")
+        self.platform.advance(2.0)
+        self.rows("risk", "release", "demo_trader", "--reason", "he has learned", account="olga")
+        self.platform.advance(1.0)
+        (row,) = self.rows("limits", account="olga")
+        self.assertEqual((row["state"], row["state_by"]), ("ACTIVE", "olga"))
+        self.assertIn("he has learned", row["state_reason"])
+        history = self.rows("limits", "demo_trader", "--history")
+        states = [row["state"] for row in history if "state" in row]
+        self.assertEqual(states, ["CLOSE_ORDERS", "DISABLED", "ACTIVE"])
+        self.assertEqual(
+            [row["reason"] for row in history if "reason" in row][-2:], ["no more for him", "enough again"]
+        )
+
+    def test_the_day_and_the_total_stand_apart(self) -> None:
+        """Under headings that say which is which."""
+        heading = self.spire("risk").splitlines()[0]
+        self.assertRegex(heading, r"Day P/L +Day realised +Day fees .* Total realised +Unrealised now +Total fees")
+
+    def test_while_administration_is_away_the_rest_is_shown(self) -> None:
+        """And a note says what is missing."""
+        self.platform.network.faults.refuse.add("127.0.0.1:20100")
+        self.addCleanup(self.platform.network.faults.refuse.discard, "127.0.0.1:20100")
+        result = self.invoke("risk")
+        self.assertEqual(result.exit_code, 0, result.stderr)
+        self.assertIn("is not told now", result.stderr)
+        self.assertRegex(result.stdout, r"(?m)^demo_trader ")
