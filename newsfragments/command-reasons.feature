@@ -1,0 +1,1 @@
+`spire risk` and `spire limits` say why an account is stopped, by whom and until when; `spire-admin audit` names the person behind a service; `spire halt release` takes `--firm` and `--account`; `entitle revoke` without `--type` takes back only grants that name no type.

@@ -1,0 +1,1 @@
+Set-up and `bin/quickstart` (which takes `--relays` too) name a port that is taken before they make an instance, `stop.sh` says what it stopped, and opening the business day without `--date` goes on with a later one that is open already.
