@@ -5,6 +5,7 @@ from attrs import evolve, frozen
 from spire.accounting.portfolio import mark
 from spire.risk.values import MarkSource
 from spire.values.amounts import Price
+from spire.values.time import Timestamp
 
 
 @frozen
@@ -35,6 +36,7 @@ class Marks:
 
 
 UNKNOWN = Marks()
+NEVER = Timestamp(0)
 
 
 @frozen(kw_only=True)
@@ -47,13 +49,14 @@ class Prices:
     bid: Price | None = None
     ask: Price | None = None
     quote_session: int = 0
+    quote_time: Timestamp = NEVER
     last: Price | None = None
     last_session: int = 0
     last_quote: tuple[Price, Price] | None = None
 
-    def quoted(self, bid: Price | None, ask: Price | None, feed_session: int) -> "Prices":
-        """Return the prices after a quote."""
-        return evolve(self, bid=bid, ask=ask, quote_session=feed_session)
+    def quoted(self, bid: Price | None, ask: Price | None, feed_session: int, time: Timestamp = NEVER) -> "Prices":
+        """Return the prices after a quote of a market time."""
+        return evolve(self, bid=bid, ask=ask, quote_session=feed_session, quote_time=time)
 
     def believed(self, trust: "Trust") -> "Prices":
         """Return the prices once it is known that the quote may be traded upon, if it may."""

@@ -21,6 +21,7 @@ from spire.risk.ledgers import Ledgers
 from spire.risk.pages import PAGE_ROWS, fitting
 from spire.risk.portfolios import Portfolios
 from spire.risk.profit import Book
+from spire.risk.releasing import Releases
 from spire.risk.sight import Sight
 from spire.risk.supervision import Supervision
 from spire.risk.upstream import MarketWatch
@@ -63,6 +64,7 @@ class RiskService:
         supervision: Supervision,
         baselines: Baselines,
         days: Days,
+        releases: Releases,
         portfolios: Portfolios,
         orders: OrderExecutionClient,
         store: IRiskStore,
@@ -81,6 +83,7 @@ class RiskService:
         self._supervision = supervision
         self._baselines = baselines
         self._days = days
+        self._releases = releases
         self._portfolios = portfolios
         self._orders = orders
         self._store = store
@@ -123,6 +126,7 @@ class RiskService:
             self._tasks.every("look at all", SECOND, self._second),
             self._tasks.every("publish portfolios", SECOND, self._publish),
             self._tasks.every("complete days", SECOND, self._days.complete),
+            self._tasks.every("tell late", SECOND, self._releases.tell),
             self._tasks.every("supervise", SECOND, self._supervise),
             self._tasks.every("save positions", self._save_seconds, self.save),
         ]
@@ -137,6 +141,7 @@ class RiskService:
         self._market.close()
         self.facts.close()
         await self.save()
+        await self._releases.tell()
 
     async def _caught_up(self) -> None:
         deadline = self._clock.monotonic() + CATCH_UP_SECONDS
@@ -249,7 +254,7 @@ class RiskService:
         asked = "with a new baseline" if new_baseline else "on the old baseline"
         async with self._trail.attempt(session, "account.release", entity, self._audit, asked=asked, reason=reason):
             access.require_release(self._directory, session.identity)
-            await self._days.release(session, trading_account_id, reason, new_baseline=new_baseline)
+            await self._releases.release(session, trading_account_id, reason, new_baseline=new_baseline)
         return self._portfolios.row(trading_account_id)
 
     def load_portfolio(

@@ -22,11 +22,13 @@ from spire.risk.ledgers import Ledgers
 from spire.risk.memory import MemoryRiskStore
 from spire.risk.portfolios import Portfolios
 from spire.risk.profit import Book
+from spire.risk.releasing import Releases
 from spire.risk.responders import RiskAvatars
 from spire.risk.server import RiskService
 from spire.risk.sight import Sight
 from spire.risk.store import RiskStore
 from spire.risk.supervision import Supervision
+from spire.risk.turns import Turns
 from spire.risk.upstream import MarketWatch
 from spire.service.audit import AuditTrail
 from spire.service.container import SpireService
@@ -145,6 +147,18 @@ def _make_service(
         note=lambda *_: None,
     )
     trail = AuditTrail(environment=configuration.environment, clock=parts.clock, random_bytes=parts.random_bytes)
+    turns = Turns(facts=facts, supervision=supervision, acting=acting, store=store, clock=parts.clock)
+    releases = Releases(
+        facts=facts,
+        book=book,
+        ledgers=ledgers,
+        market=market,
+        supervision=supervision,
+        baselines=baselines,
+        store=store,
+        trail=trail,
+        turns=turns,
+    )
     days = Days(
         facts=facts,
         book=book,
@@ -153,8 +167,8 @@ def _make_service(
         supervision=supervision,
         acting=acting,
         baselines=baselines,
-        store=store,
         trail=trail,
+        turns=turns,
         clock=parts.clock,
     )
     portfolios = Portfolios(
@@ -174,6 +188,7 @@ def _make_service(
         supervision=supervision,
         baselines=baselines,
         days=days,
+        releases=releases,
         portfolios=portfolios,
         orders=orders,
         store=store,

@@ -1,6 +1,6 @@
 """What Risk follows of the market: quotes and prints of the instruments that somebody holds or works."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -150,10 +150,11 @@ class MarketWatch:
             why_not=reason,
         )
 
-    def name(self, instrument_id: int) -> str:
-        """Return an instrument's newest ticker, for a person; its number where it is not known."""
-        instrument = self._definitions.instruments.get(instrument_id)
-        return f"instrument {instrument_id}" if instrument is None else str(instrument.ticker)
+    def no_mark(self, instruments: Sequence[int]) -> str:
+        """Return for a person that some instruments, at least one, have no mark."""
+        instrument = self._definitions.instruments.get(instruments[0])
+        name = f"instrument {instruments[0]}" if instrument is None else str(instrument.ticker)
+        return f"no mark of {name}" + (f" and {len(instruments) - 1} more" if len(instruments) > 1 else "")
 
     def ticker(self, instrument_id: int) -> str:
         """Return an instrument's newest ticker."""
@@ -188,7 +189,7 @@ class MarketWatch:
     async def _begin(self, number: int, watched: Watched) -> None:
         """Take the snapshot, the last print that counts, and go on behind both."""
         snapshot = await self._client.snapshot(number)
-        prices = self._closed(watched, _quoted(UNSEEN, snapshot.bbo), snapshot.bbo)
+        prices = _quoted(evolve(UNSEEN, last_quote=watched.prices.last_quote), snapshot.bbo)
         trade = _counting(snapshot.trade)
         if not len(trade) and len(snapshot.trade):
             query = Query(
@@ -200,6 +201,8 @@ class MarketWatch:
             )
             trade = (await self._client.load(query)).records
         watched.prices = _printed(prices, trade)
+        if prices.last_quote is None:
+            self._believe(watched, Trust(quotes=prices.quote_session, is_open=True))
         for stream in watched.streams:
             stream.close()
         watched.streams = (
@@ -240,29 +243,23 @@ class MarketWatch:
         )
 
     def _say(self, number: int, watched: Watched) -> None:
-        watched.prices = watched.prices.believed(watched.trust)
+        self._believe(watched, watched.trust)
         self._tell(number, marks_of(watched.prices, watched.trust))
 
     # Believing
 
-    def _closed(self, watched: Watched, prices: Prices, quotes: Records) -> Prices:
-        """Return the prices with what could last be traded upon.
+    def _believe(self, watched: Watched, trust: Trust) -> None:
+        """Keep a quote that may be traded upon, if it is of the session itself: what follows the close can come before its news does."""
+        believed = watched.prices.believed(trust)
+        if believed is not watched.prices and self._was_open(watched.instrument.listing_venue, believed):
+            watched.prices = believed
 
-        What this server saw of it, else the quote that was kept, if it is of a regular session.
-        """
-        if watched.prices.last_quote is not None:
-            return evolve(prices, last_quote=watched.prices.last_quote)
-        if not len(quotes):
-            return prices
-        moment = Timestamp(int(quotes[-1]["source_time"]))
-        was_open = self._was_open(watched.instrument.listing_venue, prices.quote_session, moment)
-        return prices.believed(Trust(quotes=prices.quote_session, is_open=was_open))
-
-    def _was_open(self, venue: Venue, feed_session: int, moment: Timestamp) -> bool:
+    def _was_open(self, venue: Venue, prices: Prices) -> bool:
+        """Return whether the regular session traded when a quote was made."""
         rows = self.markets.view.rows.values()
-        if any(row.feed_session == feed_session and row.schedule is Schedule.ALWAYS_OPEN for row in rows):
+        if any(row.feed_session == prices.quote_session and row.schedule is Schedule.ALWAYS_OPEN for row in rows):
             return True
-        return self._is_regular(venue, moment)
+        return self._is_regular(venue, prices.quote_time)
 
     def _trust(self, venue: Venue) -> Trust:
         """Return what may be believed of a listing venue's market now."""
@@ -362,6 +359,7 @@ def _quoted(prices: Prices, records: Records) -> Prices:
         Price(int(record["bid"])) if present & Present.BID else None,
         Price(int(record["ask"])) if present & Present.ASK else None,
         int(record["feed_session"]),
+        Timestamp(int(record["source_time"])),
     )
 
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from spire.administration.client import AdministrationClient
 from spire.administration.values import LimitTerms, RiskState
 from spire.client.positions import ActivityLedger
-from spire.database.errors import StoreDown
+from spire.database.errors import StoreDown, StoreError
 from spire.execution.client import OrderExecutionClient
 from spire.execution.values import OrderRequest, OrderScope, OrderView
 from spire.feeds.client import FeedClient
@@ -60,9 +60,11 @@ LIMITS = LimitTerms(
 
 
 class FragileRiskStore(MemoryRiskStore):
-    """A memory store that can be away."""
+    """A memory store that can be away, take nothing, or take no more records."""
 
     is_down = False
+    takes_records = True
+    refusal: StoreError | None = None
 
     async def save(self, saved: Saved) -> None:
         """Write, or be away."""
@@ -72,11 +74,20 @@ class FragileRiskStore(MemoryRiskStore):
     async def record(self, baselines: Any, opened: Any, audit: Any) -> None:
         """Write, or be away."""
         self._look()
+        if not self.takes_records:
+            raise StoreDown("the database went away")
         await super().record(baselines, opened, audit)
+
+    async def baselines(self, trading_account_id: int, after: int, limit: int) -> tuple[Baseline, ...]:
+        """Read, or be away."""
+        self._look()
+        return await super().baselines(trading_account_id, after, limit)
 
     def _look(self) -> None:
         if self.is_down:
             raise StoreDown("the database is away")
+        if self.refusal is not None:
+            raise self.refusal
 
     def last_baseline(self, account_id: int) -> Baseline:
         """Return the last record of an account."""

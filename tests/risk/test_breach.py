@@ -1,11 +1,12 @@
 """What follows a loss beyond the limit, until the account is flat, also over restarts."""
 
 from spire.execution.values import HaltRequest
+from spire.risk.supervision import Supervision
 from spire.values.amounts import Money
 from spire.values.orders import Channel, Side, Status, TimeInForce
 from spire.values.risk import HaltMode, HaltScope, RiskMode
 from spire.values.time import NANOSECONDS
-from tests.risk.room import CLOSE, RiskRoomTestCase
+from tests.risk.room import CLOSE, IBM, RiskRoomTestCase
 from tests.values.examples import dollars
 
 
@@ -51,6 +52,37 @@ class BreachTests(RiskRoomTestCase):
         portfolio = self.portfolio()
         self.assertEqual((portfolio.day_profit, portfolio.is_fresh), (-dollars(110), False))
         self.assertIs(self.mode(), RiskMode.ACTIVE)
+
+    def test_a_position_without_fresh_mark_hides_no_loss_of_another(self) -> None:
+        """Nobody quotes one of two instruments any more; what the other loses stops the account."""
+        self.quote(20.00, 20.02, instrument=IBM)
+        self.submit(Side.BUY, 10, ticker="IBM.XNYS")
+        self.print_(20.00, instrument=IBM)
+        self.run_(self.feed.end())
+        self.feed = self.open_feed()
+        self.quote(14.00, 14.02)
+        self.submit(Side.BUY, 1_000)
+        self.quote(13.89, 13.91)
+        self.advance(3.5)
+        self.assertFalse(self.portfolio().is_fresh)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+
+    def test_an_account_that_cannot_be_looked_at_keeps_no_other_from_being_stopped(self) -> None:
+        """It is logged, and the next one is looked at."""
+        account = self.trader("ben")
+        look = Supervision.look
+
+        def fail(supervision: Supervision, number: int, *, asks: bool = False) -> None:
+            if number == account:
+                raise ValueError("it cannot be looked at")
+            look(supervision, number, asks=asks)
+
+        self.patch(Supervision, "look", fail)
+        self.submit(Side.BUY, 1_000)
+        self.quote(13.91, 13.93)
+        self.advance(3.5)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        self.assertTrue(self.flushLoggedErrors(ValueError))
 
     def test_what_was_done_is_kept_with_its_figures(self) -> None:
         """The event says upon what the state was written."""

@@ -5,7 +5,7 @@ from spire.risk.values import BaselineKind, OpenedAccount
 from spire.values.orders import Side
 from spire.values.risk import HaltMode, HaltScope, RiskMode
 from spire.values.time import NANOSECONDS, Timestamp
-from tests.risk.room import CLOSE, TODAY, TOMORROW, RiskRoomTestCase
+from tests.risk.room import BAC, CLOSE, TODAY, TOMORROW, RiskRoomTestCase
 from tests.values.examples import dollars
 
 NEXT_MORNING = Timestamp(CLOSE + (17 * 3600 + 1860) * NANOSECONDS)
@@ -67,6 +67,58 @@ class DayTests(LossTestCase):
         self.quote(14.40, 14.44, time=NEXT_MORNING)
         self.advance(1.0)
         self.assertEqual(self.portfolio().day_profit, -dollars(10))
+
+    def test_a_day_that_is_opened_before_the_feeds_start_closes_at_the_last_quote_of_the_session(self) -> None:
+        """Without a print; neither the quote after the close nor the end of the feed takes it away."""
+        self.submit(Side.BUY, 100)
+        self.quote(14.50, 14.52)
+        self.quote(10.00, 20.00, time=CLOSE)
+        self.run_(self.feed.end())
+        self.advance(3.0)
+        self.assertEqual(self.portfolio().unmarked, (BAC,))
+        self.assertEqual(self.tomorrow().outcome, "OPENED")
+        baseline = self.store.last_baseline(self.account)
+        self.assertEqual((baseline.positions[0].mark, baseline.day_profit), (dollars(14.50), dollars(48)))
+        self.feed = self.open_feed(TOMORROW)
+        self.quote(14.40, 14.42, time=NEXT_MORNING)
+        self.advance(1.0)
+        self.assertEqual(self.portfolio().day_profit, -dollars(10))
+
+    def test_a_server_that_starts_after_the_close_closes_the_day_at_the_quote_that_was_kept(self) -> None:
+        """If it is of the regular session."""
+        self.submit(Side.BUY, 100)
+        self.quote(14.50, 14.52)
+        self.run_(self.feed.end())
+        self.restart_risk()
+        self.assertEqual(self.tomorrow().outcome, "OPENED")
+        (row,) = self.store.last_baseline(self.account).positions
+        self.assertEqual(row.mark, dollars(14.50))
+
+    def test_what_has_no_mark_at_all_gets_its_record_as_soon_as_it_has_one(self) -> None:
+        """Until then it is kept and nobody watches it; a quote after the close is no mark, and the day begins at nothing."""
+        self.submit(Side.BUY, 100)
+        self.quote(10.00, 20.00, time=CLOSE)
+        self.run_(self.feed.end())
+        self.restart_risk()
+        before = self.store.last_baseline(self.account)
+        opened = self.tomorrow()
+        self.assertEqual((opened.outcome, opened.reason), ("KEPT", "no mark of BAC.XNYS"))
+        self.assertEqual(self.store.last_baseline(self.account), before)
+        self.restart_risk()
+        self.assertEqual(self.open(TOMORROW).outcome, "KEPT")
+        self.assertTrue(self.portfolio().is_blind)
+        self.feed = self.open_feed(TOMORROW)
+        self.store.is_down = True
+        self.quote(14.40, 14.42, time=NEXT_MORNING)
+        self.advance(3.0)
+        self.assertTrue(self.portfolio().is_blind)
+        self.store.is_down = False
+        self.advance(2.5)
+        (row,) = self.store.last_baseline(self.account).positions
+        self.assertEqual(row.mark, dollars(14.40))
+        self.assertEqual((self.portfolio().day_profit, self.portfolio().is_blind), (0, False))
+        self.assertEqual(self.store.audited("account.open_day")[-1].actor_name, "risk")
+        self.assertEqual(self.open(TOMORROW).outcome, "ALREADY_OPEN")
 
     def test_the_record_survives_a_restart(self) -> None:
         """The day goes on counting from it."""
@@ -151,7 +203,7 @@ class DayTests(LossTestCase):
         self.assertEqual(row.mark, dollars(14.50))
 
     def test_more_accounts_than_a_page_are_all_opened(self) -> None:
-        """And listed, in the order of their ids."""
+        """And listed, in the order of their ids, also where each has a long reason."""
         calls = self.link("administrator").calls
         place = self.run_(calls.find("trading_groups/demo/accounts")).entry_id
         for number in range(60):
@@ -163,6 +215,14 @@ class DayTests(LossTestCase):
         ids = [each.trading_account_id for each in opened]
         self.assertEqual(ids, sorted(set(ids)))
         self.assertEqual([each.trading_account_id for each in self.run_(self.risk.visible())], ids)
+        reason = "\N{MUSICAL SYMBOL G CLEF}" * 1_000
+        request = HaltRequest(scope=HaltScope.FIRM, mode=HaltMode.NO_OPENING, reason=reason)
+        self.run_(self.orders_of(self.officer).set_halt(request))
+        self.advance(0.5)
+        self.run_(self.administration.open_business_day("2013-10-10"))
+        kept = self.run_(self.risk.open_day("2013-10-10"))
+        self.assertEqual([each.outcome for each in kept], ["KEPT"] * 61)
+        self.assertEqual([each.trading_account_id for each in kept], ids)
 
     def test_limits_that_allow_less_hold_on_every_day(self) -> None:
         """The allowed state is what it gets."""
@@ -317,6 +377,47 @@ class ReleaseTests(LossTestCase):
         error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
         self.assertEqual(error.coded, "UNAVAILABLE")
         self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.CLOSE_ORDERS, -dollars(130)))
+
+    def test_while_administration_is_away_nothing_is_forgiven(self) -> None:
+        """The state comes first: without it there is neither a baseline nor an event that says DONE."""
+        self.lose()
+        before = self.store.last_baseline(self.account)
+        self.platform.network.faults.refuse.add("127.0.0.1:20100")
+        self.platform.network.drop("administration_service")
+        error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual(error.coded, "UNAVAILABLE")
+        self.assertEqual(self.portfolio().day_profit, -dollars(130))
+        self.assertEqual(self.store.last_baseline(self.account), before)
+        self.assertEqual(self.store.audited("account.release"), [])
+
+    def test_a_database_that_goes_away_in_between_forgives_nothing(self) -> None:
+        """The account is stopped again by what it lost, and the audit log says what happened once it can be written."""
+        self.lose()
+        before = self.store.last_baseline(self.account)
+        self.store.takes_records = False
+        error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual((error.coded, error.details["in_doubt"]), ("UNAVAILABLE", "yes"))
+        self.advance(1.0)
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.CLOSE_ORDERS, -dollars(130)))
+        self.assertEqual(self.store.last_baseline(self.account), before)
+        self.store.takes_records = True
+        self.advance(1.5)
+        (event,) = self.store.audited("account.release")
+        self.assertEqual((event.actor_name, event.outcome), (self.officer, "UNAVAILABLE"))
+        self.assertIn("The risk state was written", event.text or "")
+        self.run_(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
+
+    def test_without_a_mark_no_new_baseline_is_taken(self) -> None:
+        """What its positions make later would count from what they cost."""
+        self.lose(keep=100)
+        self.quote(10.00, 20.00, time=CLOSE)
+        self.run_(self.feed.end())
+        self.restart_risk()
+        error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual(error.coded, "UNAVAILABLE")
+        self.assertIn("no mark of BAC.XNYS", error.message)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
 
 
 class CurrencyTests(LossTestCase):

@@ -3,7 +3,7 @@
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.risk.marks import UNKNOWN, Mark, Marks, Prices, Trust, marks_of, quote_of, why_not
+from spire.risk.marks import NOTHING, UNKNOWN, Mark, Marks, Prices, Trust, marks_of, quote_of, why_not
 from spire.risk.values import MarkSource
 from tests.values.examples import dollars
 
@@ -66,6 +66,16 @@ class MarkTests(SynchronousTestCase):
     def test_without_quote_and_print_nothing_is_known(self) -> None:
         """It is never zero."""
         self.assertEqual(marks_of(Prices(), TRUSTED), UNKNOWN)
+
+    def test_the_last_quote_that_could_be_traded_upon_is_kept(self) -> None:
+        """Neither a quote after the close nor a crossed one takes its place."""
+        seen = QUOTED.believed(TRUSTED)
+        later = seen.quoted(dollars(1), dollars(99), 5).believed(evolve(TRUSTED, is_open=False))
+        crossed = later.quoted(dollars(15), dollars(14), 5).believed(TRUSTED)
+        self.assertEqual(marks_of(crossed, NOTHING).last_quote, (dollars(14.00), dollars(14.02)))
+        self.assertEqual(
+            marks_of(evolve(crossed, last=None), NOTHING), Marks(last_quote=(dollars(14.00), dollars(14.02)))
+        )
 
     def test_what_is_seen_replaces_only_itself(self) -> None:
         """A quote leaves the print, a print the quote."""

@@ -149,6 +149,98 @@ class FiguresTests(BookTestCase):
         self.assertTrue(self.book.accounts[ADA].is_flat)
 
 
+class ProvenTests(BookTestCase):
+    """What fresh marks prove of a day: a position without one hides no loss of the others, and adds none."""
+
+    def setUp(self) -> None:
+        """Hold both instruments, of which BAC has a fresh mark and has lost 100."""
+        super().setUp()
+        self.post(traded(100, 14), traded(100, 20, IBM))
+        self.book.mark(BAC, at(13))
+
+    def test_a_position_without_fresh_mark_does_not_hide_what_another_loses(self) -> None:
+        """One stale instrument is no way around the limit."""
+        self.book.mark(IBM, at(20, is_fresh=False))
+        figures = self.figures()
+        self.assertEqual((figures.day_proven, figures.is_fresh), (-dollars(100), False))
+
+    def test_what_a_stale_mark_loses_does_not_count(self) -> None:
+        """The plain figure has it, the proven one has not."""
+        self.book.mark(IBM, at(15, is_fresh=False))
+        self.assertEqual((self.figures().day_proven, self.figures().day_profit), (-dollars(100), -dollars(600)))
+
+    def test_what_a_stale_mark_gains_counts(self) -> None:
+        """In doubt for the account."""
+        self.book.mark(IBM, at(20.5, is_fresh=False))
+        self.assertEqual(self.figures().day_proven, -dollars(50))
+
+    def test_a_position_without_any_mark_counts_for_nothing(self) -> None:
+        """Neither gain nor loss."""
+        self.assertEqual((self.figures().day_proven, self.figures().unmarked), (-dollars(100), (IBM,)))
+
+    def test_a_gain_is_one_since_the_start_of_the_day(self) -> None:
+        """What was made the day before offsets nothing today."""
+        self.book.mark(IBM, at(30))
+        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.mark(BAC, at(12))
+        self.book.mark(IBM, at(29, is_fresh=False))
+        self.assertEqual(self.figures().day_proven, -dollars(100))
+
+    def test_what_is_realised_on_a_stale_instrument_counts_whole(self) -> None:
+        """Trades are facts."""
+        self.book.mark(IBM, at(15, is_fresh=False))
+        self.post(traded(-50, 15, IBM))
+        self.assertEqual(self.figures().day_proven, -dollars(350))
+
+    def test_with_fresh_marks_alone_both_figures_are_one(self) -> None:
+        """Nothing is in doubt."""
+        self.book.mark(IBM, at(15))
+        self.assertEqual((self.figures().day_proven, self.figures().day_profit), (-dollars(600), -dollars(600)))
+
+
+class ClosingTests(BookTestCase):
+    """A day closes at the last mark that there was, however old it is."""
+
+    def closing(self) -> Price | None:
+        """Return the closing mark of BAC."""
+        (row,) = self.book.baseline(ADA)
+        return row.mark
+
+    def test_without_a_print_the_last_quote_that_could_be_traded_upon_closes_the_day(self) -> None:
+        """A long position at its bid, a short one at its ask; the day that ends counts it, and the next begins at nothing."""
+        self.book.mark(BAC, Marks(last_quote=(dollars(15), dollars(16))))
+        self.post(traded(100, 14))
+        self.assertEqual((self.closing(), self.figures().day_closing), (dollars(15), dollars(100)))
+        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.assertEqual(self.figures().day_profit, 0)
+        self.book.mark(BAC, at(14.9))
+        self.assertEqual(self.figures().day_profit, -dollars(10))
+        self.post(traded(-100, 14, IBM), account=BEN)
+        self.book.mark(IBM, Marks(last_quote=(dollars(15), dollars(16))))
+        self.assertEqual(self.book.baseline(BEN)[0].mark, dollars(16))
+
+    def test_the_last_print_comes_before_the_last_quote(self) -> None:
+        """It is the mark already, and the official close."""
+        last = Mark(dollars(14.5), MarkSource.TRADE, False)
+        self.book.mark(BAC, Marks(last, last, (dollars(15), dollars(16))))
+        self.post(traded(100, 14))
+        self.assertEqual(self.closing(), dollars(14.5))
+
+    def test_without_either_the_mark_of_the_morning_stays(self) -> None:
+        """Also over several days."""
+        self.post(traded(100, 14))
+        self.book.mark(BAC, at(15))
+        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.mark(BAC, UNKNOWN)
+        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.assertEqual((self.closing(), self.book.unclosable(ADA)), (dollars(15), ()))
+
+    def test_what_never_had_a_mark_is_named(self) -> None:
+        """Nothing is made up; what is flat needs none."""
+        self.post(traded(100, 14), traded(100, 14, IBM), traded(-100, 14, IBM))
+        self.assertEqual(self.book.unclosable(ADA), (BAC,))
+
+
 class BaselineTests(BookTestCase):
     """A day counts from its baseline."""
 
@@ -266,6 +358,7 @@ class PropertyTests(SynchronousTestCase):
             self.assertEqual(figures.realised, today.realised)
             self.assertEqual(figures.unrealised, today.unrealised)
             self.assertEqual(figures.day_profit, day_profit(today, mornings[account]))
+            self.assertEqual((figures.day_proven, figures.day_closing), (figures.day_profit, figures.day_profit))
 
     @given(amount=st.integers(min_value=-(10**15), max_value=10**15))
     def test_each_currency_is_rounded_once(self, amount: int) -> None:

@@ -2,9 +2,12 @@
 
 from spire.accounting.portfolio import profit
 from spire.accounting.position import Position
+from spire.database.errors import TooLong
 from spire.execution.client import OrderExecutionClient
 from spire.risk.kept import KeptPosition, Place, Saved
-from spire.risk.values import MarkSource
+from spire.risk.portfolios import Portfolios
+from spire.risk.supervision import Watched
+from spire.risk.values import MarkSource, Portfolio
 from spire.values.amounts import Money
 from spire.values.codes import Currency
 from spire.values.orders import Side
@@ -136,6 +139,44 @@ class ProfitTests(RiskRoomTestCase):
         self.assertEqual(self.platform.states()["risk"], "ready")
         (position,) = self.run_(self.store.load()).positions
         self.assertEqual(position.position.quantity, shares(100))
+
+    def test_what_the_store_refuses_is_not_lost(self) -> None:
+        """Whatever it has against it: it goes with the next, and the server says so meanwhile."""
+        self.store.refusal = TooLong("a value does not fit")
+        self.submit(Side.BUY, 100)
+        self.advance(1.5)
+        self.assertIn("positions are not written: a value does not fit", self.platform.states()["risk"])
+        self.store.refusal = None
+        self.advance(1.5)
+        self.assertEqual(self.platform.states()["risk"], "ready")
+        kept = self.run_(self.store.load())
+        self.assertEqual([each.position.quantity for each in kept.positions], [shares(100)])
+        self.assertTrue([each for each in kept.places if each.trading_account_id == self.account])
+
+    def test_a_row_that_cannot_be_published_keeps_no_other_back(self) -> None:
+        """It is logged once, and told as soon as it can be."""
+        account = self.trader("ben")
+        view = self.risk.portfolios()
+        self.run_(view.when_ready())
+        self.advance(1.5)
+        row = Portfolios._portfolio
+
+        def fail(portfolios: Portfolios, watched: Watched) -> Portfolio:
+            if watched.account_id == account:
+                raise ValueError("its row does not fit")
+            return row(portfolios, watched)
+
+        patch = self.patch(Portfolios, "_portfolio", fail)
+        for number, trader in ((account, "ben"), (self.account, "demo_trader")):
+            orders = self.orders_of(trader)
+            self.run_(orders.submit(self.request(Side.BUY, 100, trading_account_id=number)))
+        self.advance(2.5)
+        self.assertEqual(view.rows[str(self.account)].day_profit, -dollars(2))
+        self.assertEqual(view.rows[str(account)].day_profit, 0)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        patch.restore()
+        self.advance(1.5)
+        self.assertEqual(view.rows[str(account)].day_profit, -dollars(2))
 
 
 class SupervisionTests(RiskRoomTestCase):

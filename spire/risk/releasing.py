@@ -1,0 +1,153 @@
+"""Releasing an account on the same day (docs/risk.md)."""
+
+from attrs import evolve
+from twisted.logger import Logger
+
+from spire.database.errors import NotUnique, StoreDown
+from spire.risk.baselines import Baselines
+from spire.risk.facts import Facts
+from spire.risk.interfaces import IRiskStore
+from spire.risk.ledgers import Ledgers
+from spire.risk.profit import Book
+from spire.risk.states import Loss, is_beyond
+from spire.risk.supervision import Supervision, Watched
+from spire.risk.turns import Turns
+from spire.risk.upstream import MarketWatch
+from spire.risk.values import BaselineKind
+from spire.service.audit import AuditTrail
+from spire.values.amounts import ZERO_MONEY, Money, format_amount
+from spire.values.audit import AuditEvent
+from spire.values.risk import RiskMode
+from spire.wire.errors import Conflict, Invalid, NotFound, Unavailable
+from spire.wire.server_session import Session
+
+
+class Releases:
+    """Releases accounts: first the state is written, then, in one transaction, the new baseline and what was done.
+
+    Between the two nobody else touches the account. Where the second fails what was lost still counts, and stops it again.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        book: Book,
+        ledgers: Ledgers,
+        market: MarketWatch,
+        supervision: Supervision,
+        baselines: Baselines,
+        store: IRiskStore,
+        trail: AuditTrail,
+        turns: Turns,
+    ) -> None:
+        self._facts = facts
+        self._book = book
+        self._ledgers = ledgers
+        self._market = market
+        self._supervision = supervision
+        self._baselines = baselines
+        self._store = store
+        self._trail = trail
+        self._turns = turns
+        self._untold: list[AuditEvent] = []
+
+    async def release(self, session: Session, account_id: int, reason: str, *, new_baseline: bool) -> None:
+        """Give an account back its allowed state. Raises Invalid, NotFound, Conflict, Unavailable."""
+        if not reason.strip():
+            raise Invalid("reason: say why the account is released", argument="reason")
+        watched = self._supervision.accounts.get(account_id)
+        if watched is None:
+            raise NotFound(f"There is no trading account {account_id}.", trading_account_id=account_id)
+        async with self._turns.alone():
+            await self._turns.hold(watched)
+            try:
+                await self._let_go(session, watched, reason, new_baseline=new_baseline)
+            finally:
+                self._turns.let_go(watched)
+
+    async def _let_go(self, session: Session, watched: Watched, reason: str, *, new_baseline: bool) -> None:
+        account_id = watched.account_id
+        standing = self._facts.standing(account_id)
+        allowed = self._facts.allowed(account_id)
+        if standing.mode is RiskMode.ACTIVE:
+            raise Conflict(f"{self._facts.name(account_id)} is ACTIVE.", mode=standing.mode.name)
+        if self._turns.is_allowed(account_id):
+            raise Conflict(f"Its limits allow no more than {allowed.name}: change them first.", mode=allowed.name)
+        ledger = self._ledgers.get(account_id)
+        if ledger is None or not ledger.is_live:
+            raise Unavailable("Its activity is not followed now; try again later.")
+        self._check_loss(watched, new_baseline=new_baseline)
+        unclosable = self._book.unclosable(account_id) if new_baseline else ()
+        if unclosable:
+            raise Unavailable(
+                f"There is {self._market.no_mark(unclosable)}, so no new baseline can be taken: try again later."
+            )
+        await self._check_store(account_id)
+        await self._turns.allow(watched, reason, session.identity.account_id)
+        baseline = None
+        if new_baseline:
+            baseline = self._baselines.next(watched, BaselineKind.RELEASE, self._facts.business_date())
+        event = self._trail.event(
+            session,
+            "account.release",
+            f"trading_account:{account_id}",
+            version=self._facts.standing(account_id).version,
+            before=standing,
+            after=baseline,
+            reason=reason,
+        )
+        try:
+            await self._turns.record(() if baseline is None else (baseline,), (), (event,))
+        except Unavailable as error:
+            text = "The risk state was written, but no record of the release"
+            text += ": what was lost still counts." if new_baseline else "."
+            self._untold.append(self._again(session, event, error, text))
+            raise Unavailable(
+                f"{text} The database is away: release the account again when it is back.", in_doubt="yes"
+            ) from error
+        if baseline is not None:
+            self._baselines.take(baseline)
+        self._log.warn("{name} was released: {reason}", name=self._facts.name(account_id), reason=reason)
+
+    def _again(self, session: Session, event: AuditEvent, error: Unavailable, text: str) -> AuditEvent:
+        """Return what an event has become that could not be written: it is written when the database is back."""
+        fresh = self._trail.event(session, event.action, event.entity)
+        return evolve(event, event_id=fresh.event_id, after=None, outcome=error.coded, text=text)
+
+    async def _check_store(self, account_id: int) -> None:
+        """See that the store is there before anything is written elsewhere; Unavailable."""
+        try:
+            await self._store.baselines(account_id, 0, 1)
+        except StoreDown as error:
+            raise Unavailable("The database is away and nothing was changed; ask again when it is back.") from error
+
+    def _check_loss(self, watched: Watched, *, new_baseline: bool) -> None:
+        """Refuse a release that would be undone at once."""
+        self._supervision.count(watched)
+        bounds = watched.bound.bounds
+        if bounds is None:
+            return
+        loss = Loss(closed=ZERO_MONEY, day=ZERO_MONEY) if new_baseline else self._supervision.loss(watched)
+        for observed in (loss.closed, loss.day):
+            if is_beyond(observed, bounds):
+                assert observed is not None
+                raise Conflict(
+                    "What it lost is still beyond its limit: raise the limit, or begin a new baseline.",
+                    reason="STILL_BREACHED",
+                    limit=format_amount(Money(-bounds.net_loss)),
+                    observed=format_amount(observed),
+                )
+
+    async def tell(self) -> None:
+        """Write the events that a store that was away has not taken; call each second."""
+        while self._untold:
+            try:
+                await self._store.record((), (), self._untold[:1])
+            except NotUnique:
+                self._log.info("an audit event is there already: the answer to its commit was lost")
+            except StoreDown:
+                return
+            del self._untold[0]
