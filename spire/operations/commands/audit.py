@@ -45,6 +45,8 @@ COLUMNS: Final = (
     Column("reason", "Reason"),
     Column("text", "Refusal"),
 )
+OPTIONAL: Final = frozenset(("via", "reason", "text"))
+"""Columns that are shown where something stands in them."""
 
 
 @click.command()
@@ -98,7 +100,8 @@ async def audit(
             failure = Unavailable(f"The audit log of {each} is missing here: {error.message}", server=each)
     latest = sorted(found, key=lambda one: one[1].time)[-limit:]
     rows = [await event_row(each, event, names) for each, event in latest]
-    output.table(COLUMNS, rows, empty="No such events.")
+    columns = [column for column in COLUMNS if column.key not in OPTIONAL or any(row[column.key] for row in rows)]
+    output.table(columns, rows, empty="No such events.")
     if failure is not None:
         raise failure
 

@@ -43,7 +43,7 @@ COLUMNS: Final = (
 )
 LIMITS_OF: Final = "Limits"
 STATES_OF: Final = "Risk states"
-NEVER_SET: Final = "Limits were never set: no position may be opened."
+NEVER_SET: Final = "Limits were never set, so that no position may be opened"
 
 
 @click.command("limits")
@@ -199,7 +199,7 @@ async def tell_limits(spire: Spire, output: Output, account: str | None) -> None
     if limited:
         output.table(COLUMNS, limited, title=LIMITS_OF)
     if never_set:
-        output.note(f"{NEVER_SET} It is so of: {', '.join(never_set)}.")
+        output.note(f"{NEVER_SET}: {', '.join(never_set)}.")
     output.table(STATE_COLUMNS, rows, title=STATES_OF, empty="You see no trading account.")
 
 
@@ -213,7 +213,7 @@ async def tell_history(spire: Spire, output: Output, account: str) -> None:
         {"account": await names.of(number), "trading_account_id": str(number)} | await state_fields(state, names)
         for state in await spire.administration.risk_history(number)
     ]
-    output.table(COLUMNS, limits, title=LIMITS_OF, empty=NEVER_SET)
+    output.table(COLUMNS, limits, title=LIMITS_OF, empty=f"{NEVER_SET}.")
     output.table(STATE_COLUMNS, states, title=STATES_OF, empty="The risk state was never anything but ACTIVE.")
 
 

@@ -36,6 +36,7 @@ ADVICE: Final = {
 """What to do next, by error code."""
 
 SPECIAL_ADVICE: Final = {
+    ("RISK_STATE", "rule", "allowed_state"): "Its limits allow no more, as spire limits shows: ask a risk officer.",
     ("HALTED", "observed", "NO_NEW"): (
         "No new order passes, cancels always do. A risk officer sees the halt with: spire halt list"
     ),

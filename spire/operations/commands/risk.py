@@ -25,7 +25,7 @@ from spire.risk.values import MarkedPosition, Portfolio
 from spire.values.amounts import format_amount
 from spire.values.risk import RiskMode
 from spire.values.time import format_timestamp
-from spire.wire.errors import Unavailable
+from spire.wire.errors import Forbidden, NotFound, Unavailable
 
 SERVICE: Final = "risk_service"
 ADMINISTRATION: Final = "administration_service"
@@ -108,12 +108,21 @@ async def show(spire: Spire, output: Output, account: str | None, follow: bool) 
     if not follow:
         return
 
+    states = {number: spire.administration.risk_states(number) for number in followed}
+
     def write(portfolio: Portfolio) -> None:
         row = portfolio_row(portfolio, names, ticker)
+        state = states[portfolio.trading_account_id].rows.get(str(portfolio.trading_account_id))
+        is_that = state is not None and state.version == portfolio.state_version
+        row["state_reason"] = state.reason if state is not None and is_that else None
         output.line(row, portfolio_text(row, format_timestamp(portfolio.updated)))
 
     views = [spire.risk.portfolio(number) for number in followed]
-    await follow_rows(spire, output, spire.risk.session, views, write)
+    try:
+        await follow_rows(spire, output, spire.risk.session, views, write)
+    finally:
+        for view in states.values():
+            view.close()
 
 
 async def _show_one(
@@ -141,7 +150,7 @@ async def _tell_why(spire: Spire, output: Output, rows: list[dict[str, Any]], kn
         for row in rows:
             standing = await spire.administration.standing(int(row["trading_account_id"]))
             row |= await state_fields(standing.state, names)
-    except Unavailable as error:
+    except (Unavailable, Forbidden, NotFound) as error:
         output.note(f"Why accounts are stopped is not told now: {error.message}")
         return False
     return bool(rows)
@@ -206,7 +215,8 @@ def _note(portfolio: Portfolio, ticker: Callable[[int], str]) -> str | None:
 def portfolio_text(row: dict[str, Any], updated: str) -> str:
     """Return an account as it goes by."""
     limit = "no loss limit" if row["net_loss"] is None else f"loss limit {row['net_loss']}"
-    note = "" if row["note"] is None else f"  {row['note']}"
+    told = [row["note"], row["state_reason"] if row["mode"] != RiskMode.ACTIVE.name else None]
+    note = "".join(f"  {words}" for words in told if words)
     profit = f"{row['day_profit']} {row['currency']}"
     return f"{short_time(updated):<23}  {row['account']:<16}  {row['mode']:<12}  {profit:>16}  {limit}{note}"
 

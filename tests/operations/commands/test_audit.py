@@ -75,6 +75,15 @@ class AuditTests(AdminTestCase):
         said = self.refusal(*words)["message"]
         result = self.invoke("audit", "--server", "administration", "--last", "1", account="administrator", main=main)
         heading, _, line = result.stdout.splitlines()
-        self.assertRegex(heading, r" By +Via .* Reason +Refusal$")
-        self.assertRegex(line, r" administrator +- .* a slip of mine +")
+        self.assertRegex(heading, r" By +Action .* Reason +Refusal$")
+        self.assertRegex(line, r" administrator +limits\.set .* a slip of mine +")
         self.assertTrue(line.endswith(said), line)
+
+    def test_columns_in_which_nothing_stands_are_left_out(self) -> None:
+        """A table that fits is easier to read."""
+        self.admin("limits", "set", "demo_trader", "--net-loss", "60000", "--reason", "a test of the table")
+        words = ("audit", "--server", "administration", "--action", "limits.set", "--last", "1")
+        heading = self.invoke(*words, account="administrator", main=main).stdout.splitlines()[0]
+        self.assertIn("Reason", heading)
+        self.assertNotIn("Via", heading)
+        self.assertNotIn("Refusal", heading)

@@ -1,44 +1,16 @@
 """`spire risk`, `limits`, `violations` and `halt`, and what opens the business day."""
 
 import json
-from collections.abc import Awaitable, Callable
-from io import StringIO
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 
-from spire.client.platform import Spire
-from spire.operations.commands.output import Output
 from spire.operations.commands.risk import show
 from spire.operations.commands.violations import violations
 from spire.operations.day import main as day
 from spire.wire.errors import SpireError
+from tests.operations.commands.following import FollowTestCase, Kept
 from tests.operations.commands.room import CommandTestCase
-
-
-class Kept(Output):
-    """Keeps what it is told to write."""
-
-    def __init__(self, written: list[str]) -> None:
-        super().__init__(as_json=True, stderr=StringIO())
-        self._written = written
-
-    def write(self, text: str) -> None:
-        """Keep it."""
-        self._written.append(text)
-
-
-class FollowTestCase(CommandTestCase):
-    """Commands that go on until they are ended."""
-
-    def followed(self, account: str, body: Callable[[Spire], Awaitable[None]]) -> Deferred[None]:
-        """Run what goes on, as an account."""
-
-        async def follow() -> None:
-            async with self.client(account) as spire:
-                await body(spire)
-
-        return Deferred.fromCoroutine(follow())
 
 
 class ViolationTests(FollowTestCase):

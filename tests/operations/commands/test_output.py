@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.operations.commands.output import Column, Output, short_time
+from spire.operations.commands.output import Column, Output, advice_for, short_time
 from spire.wire.errors import Forbidden, NotAuthenticated, Refused
 
 COLUMNS = (
@@ -136,6 +136,20 @@ class ErrorTests(OutputTestCase):
         """Once is enough."""
         self.make().error(NotAuthenticated("Nobody is logged in here; log in: spire login ACCOUNT"))
         self.assertEqual(len(self.err.getvalue().splitlines()), 1)
+
+    def test_what_may_still_be_done_depends_on_how_it_is_stopped(self) -> None:
+        """Nobody is told to reduce who may not."""
+
+        def advice(code: str, **details: str | int) -> str:
+            return str(advice_for(Refused(code, "stopped.", **details)))
+
+        self.assertIn("Orders that reduce may pass", advice("HALTED", observed="NO_OPENING"))
+        self.assertNotIn("reduce", advice("HALTED", observed="NO_NEW"))
+        self.assertIn("Reduce only", advice("RISK_STATE", observed="CLOSE_ORDERS", rule="risk_state"))
+        self.assertIn("takes no orders", advice("RISK_STATE", observed="DISABLED", rule="risk_state"))
+        self.assertIn("spire limits", advice("RISK_STATE", observed="DISABLED", rule="allowed_state"))
+        self.assertIn("Another risk officer", str(advice_for(Forbidden("You set halt 7.", halt_id=7))))
+        self.assertIn("administrator", str(advice_for(Forbidden("no.", role="risk_officer"))))
 
     def test_a_refusal_as_json_is_one_object(self) -> None:
         """With the same four parts."""

@@ -1,13 +1,24 @@
 """An account that Risk has stopped: everybody whom it concerns is told which state it is in, and why."""
 
+import json
 import re
+from io import StringIO
+from typing import Any
 
-from tests.operations.commands.room import CommandTestCase
+from twisted.internet.defer import CancelledError
+from twisted.trial.unittest import SynchronousTestCase
+
+from spire.operations.commands.output import Output
+from spire.operations.commands.risk import POSITION_COLUMNS, position_row, show
+from spire.risk.values import MarkedPosition
+from spire.values.amounts import Money, Quantity, whole
+from spire.values.codes import Currency
+from tests.operations.commands.following import FollowTestCase, Kept
 
 LIMITS = ("--buying-power", "1000000", "--transition-seconds", "30", "--reason")
 
 
-class StoppedTests(CommandTestCase):
+class StoppedTests(FollowTestCase):
     """Risk stops an account at once whose loss limit is nothing, disables it, and an officer releases it."""
 
     def setUp(self) -> None:
@@ -56,6 +67,25 @@ class StoppedTests(CommandTestCase):
             [row["reason"] for row in history if "reason" in row][-2:], ["no more for him", "enough again"]
         )
 
+    def test_who_follows_an_account_sees_why_it_is_stopped(self) -> None:
+        """In the line in which its mode changes, or the next one."""
+        self.admin("group", "create", "theta")
+        (made,) = self.admin("trader", "create", "tim", "--group", "theta")
+        self.passwords["tim"] = made["password"]
+        written: list[str] = []
+        body: Any = show.callback.__wrapped__  # type: ignore[union-attr]
+        following = self.followed("tim", lambda spire: body(spire, Kept(written), None, True))
+        self.platform.advance(3.0)
+        self.admin("limits", "set", "tim", *LIMITS, "no more for him", "--net-loss", "0")
+        self.platform.advance(40.0)
+        following.cancel()
+        self.platform.advance(2.0)
+        self.failureResultOf(following, CancelledError)
+        last = json.loads(written[-1])
+        self.assertEqual(last["mode"], "DISABLED")
+        (state,) = self.rows("limits", account="tim")
+        self.assertEqual(last["state_reason"], state["state_reason"])
+
     def test_the_day_and_the_total_stand_apart(self) -> None:
         """Under headings that say which is which."""
         heading = self.spire("risk").splitlines()[0]
@@ -69,3 +99,28 @@ class StoppedTests(CommandTestCase):
         self.assertEqual(result.exit_code, 0, result.stderr)
         self.assertIn("is not told now", result.stderr)
         self.assertRegex(result.stdout, r"(?m)^demo_trader ")
+
+
+class PositionTests(SynchronousTestCase):
+    """A line of positions."""
+
+    def test_a_mark_that_is_not_told_is_a_dash(self) -> None:
+        """Whoever is not entitled to the venue's data learns no price by the way."""
+        position = MarkedPosition(
+            instrument_id=1,
+            currency=Currency("USD"),
+            quantity=Quantity(100 * whole(1)),
+            cost=Money(1000 * whole(1)),
+            realised=Money(0),
+            fees=Money(0),
+            mark=None,
+            mark_source=None,
+            is_fresh=True,
+            unrealised=None,
+        )
+        out = StringIO()
+        row = position_row(position, lambda _: "ACME.DEMO")
+        Output(as_json=False, stdout=out).table(POSITION_COLUMNS, [row])
+        self.assertEqual(
+            out.getvalue().splitlines()[-1].split(), ["ACME.DEMO", "100", "1000", "-", "-", "0", "-", "0", "USD"]
+        )
