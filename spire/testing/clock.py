@@ -1,5 +1,10 @@
 """A clock that moves only when the test says so."""
 
+from bisect import insort
+from collections.abc import Callable
+
+from twisted.internet.base import DelayedCall
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock as TwistedClock
 
 from spire.runtime.clock import Clock
@@ -13,8 +18,23 @@ class SteppedReactor(TwistedClock):
     """Twisted's test clock, with every timer called at its own time.
 
     Twisted's `advance` jumps to the end and then calls what is due, so that timers made on the way count from the
-    end; a heartbeat of 5 s would be sent once in 25 s instead of five times.
+    end; a heartbeat of 5 s would be sent once in 25 s instead of five times. A new timer is put in its place, behind those of the same
+    time, where Twisted's clock sorts them all: with the timers of ten rooms that took a tenth of a test.
     """
+
+    def callLater(
+        self,
+        delay: float,
+        callable: Callable[..., object],
+        *args: object,
+        **kw: object,  # noqa: A002 (Twisted's name)
+    ) -> IDelayedCall:
+        """Call `callable` once the clock has moved on by `delay` seconds."""
+        call = DelayedCall(
+            self.rightNow + delay, callable, args, kw, self.calls.remove, lambda _: self._sortCalls(), self.seconds
+        )
+        insort(self.calls, call, key=DelayedCall.getTime)
+        return call
 
     def advance(self, amount: float) -> None:
         """Move on by `amount` seconds and call each timer, also those made on the way, when its time has come."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import evolve
@@ -89,6 +89,10 @@ class FragileRiskStore(MemoryRiskStore):
         if self.refusal is not None:
             raise self.refusal
 
+    def recover(self) -> None:
+        """Be there again, and take everything."""
+        self.is_down, self.takes_records, self.refusal = False, True, None
+
     def last_baseline(self, account_id: int) -> Baseline:
         """Return the last record of an account."""
         found = self._baselines[account_id]
@@ -98,37 +102,76 @@ class FragileRiskStore(MemoryRiskStore):
         """Return what was opened for an account."""
         return self._opened[account_id]
 
+    def forget_audit(self) -> None:
+        """Begin the audit log anew."""
+        self._audit.events.clear()
+
     def audited(self, action: str) -> list[AuditEvent]:
         """Return the audit events of an action, in order."""
         return [event for event in self._audit.events if event.action == action]
 
 
 class RiskRoomTestCase(SynchronousTestCase):
-    """A platform of its own for each test, with an open business day, a quote of BAC at 14.00 to 14.02, and a trader."""
+    """A platform with an open business day, a quote of BAC at 14.00 to 14.02, and a trader of each test's own."""
+
+    is_shared: ClassVar[bool] = False
+    """Whether the tests of the class share the platform: they leave the business day, and nothing that stops others."""
+
+    size = 1_000
+    """Shares of a quote; where the platform is shared Risk also closes what accounts of other tests hold."""
+
+    platform: Platform
+    store: FragileRiskStore
+    links: dict[str, Link]
+    passwords: dict[str, str]
+    officer = "officer"
+    feeds = 0
 
     def setUp(self) -> None:
-        """Start everything."""
-        self.platform = Platform(Path(self.mktemp()).absolute())
-        self.addCleanup(self.platform.stop)
-        self.platform.start(*SERVERS)
-        self.links: dict[str, Link] = {}
-        self.passwords: dict[str, str] = {}
-        self.now = Timestamp(OPEN + NANOSECONDS)
-        self.store = FragileRiskStore()
-        self.administration = AdministrationClient(self.ready("administration_service", "administrator"))
-        self.run_(self.administration.open_business_day(TODAY))
-        self.feed = self.open_feed()
-        self.quote(14.00, 14.02)
-        self.start_risk()
-        self.account = self.trading_account("demo_trader")
-        self.set_limits()
-        self.orders = OrderExecutionClient(self.ready("order_execution_service", "demo_trader"))
-        self.ledger = ActivityLedger(self.orders, self.account)
-        self.officer = self.person("officer", "risk_officer")
-        self.risk = self.risk_of(self.officer)
-        self.run_(self.risk.open_day(TODAY))
+        """Start everything, where the platform is shared for the first test of the class, and make a trader."""
+        place: Any = type(self) if self.is_shared else self
+        is_first = "platform" not in place.__dict__
+        if is_first:
+            place.platform = Platform(Path(self.mktemp()).absolute())
+            place.links, place.passwords = {}, {}
+            place.store = FragileRiskStore()
+            if not self.is_shared:
+                self.addCleanup(self.platform.stop)
+            self.platform.start(*SERVERS)
         self.numbers = 0
-        self.advance(1.0)
+        self.now = Timestamp(OPEN + NANOSECONDS)
+        self.administration = AdministrationClient(self.ready("administration_service", "administrator"))
+        self.addCleanup(self.platform.network.faults.refuse.clear)
+        self.addCleanup(self.store.recover)
+        if is_first:
+            self.run_(self.administration.open_business_day(TODAY))
+        self.feed = self.open_feed()
+        self.quote(13.99, 14.02)
+        self.quote(14.00, 14.02)
+        if is_first:
+            self.start_risk()
+            self.person(self.officer, "risk_officer")
+        if self.is_shared:
+            self.name = f"trader{len(self.passwords)}"
+            self.account = self.trader(self.name)
+        else:
+            self.name = "demo_trader"
+            self.account = self.trading_account(self.name)
+            self.set_limits()
+        self.orders = self.orders_of(self.name)
+        self.ledger = ActivityLedger(self.orders, self.account)
+        self.risk = self.risk_of(self.officer)
+        if is_first:
+            self.run_(self.risk.open_day(TODAY))
+        self.advance(1.5)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """Stop a platform that was shared."""
+        if "platform" in cls.__dict__:
+            for link in cls.links.values():
+                cls.platform.run(link.stop())
+            cls.platform.stop()
 
     # Servers
 
@@ -152,7 +195,8 @@ class RiskRoomTestCase(SynchronousTestCase):
         link = self.links.get(account)
         if link is None:
             link = self.links[account] = self.platform.link(account, self.passwords.get(account))
-            self.addCleanup(lambda: self.run_(link.stop()))
+            if not self.is_shared:
+                self.addCleanup(lambda: self.run_(link.stop()))
         return link
 
     def session(self, service: str, account: str) -> ClientSession:
@@ -241,10 +285,11 @@ class RiskRoomTestCase(SynchronousTestCase):
 
     def open_feed(self, trade_date: str = TODAY) -> FeedClient:
         """Open a feed session of quotes and prints of the New York Stock Exchange."""
+        RiskRoomTestCase.feeds += 1
         session = self.ready("market_data_feed_service", "replay_feed")
         parts = self.platform.parts()
         terms = FeedTerms(
-            name=f"feed of {trade_date}",
+            name=f"feed {self.feeds} of {trade_date}",
             kind=FeedKind.REPLAY,
             trade_date=trade_date,
             schedule=Schedule.NORMAL,
@@ -261,7 +306,7 @@ class RiskRoomTestCase(SynchronousTestCase):
         bid: float | None,
         ask: float | None,
         *,
-        size: int = 1_000,
+        size: int | None = None,
         instrument: int = BAC,
         time: Timestamp | None = None,
     ) -> None:
@@ -275,7 +320,7 @@ class RiskRoomTestCase(SynchronousTestCase):
         for name, price, bit in (("bid", bid, Present.BID), ("ask", ask, Present.ASK)):
             if price is not None:
                 record[name] = dollars(price)
-                record[f"{name}_size"] = shares(size)
+                record[f"{name}_size"] = shares(size or self.size)
                 record["present"] |= np.uint16(bit)
         self.run_(self.feed.publish({RecordType.BBO: record}, 1))
         self.run_(self.feed.flushed())

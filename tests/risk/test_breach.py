@@ -13,6 +13,9 @@ from tests.values.examples import dollars
 class BreachTests(RiskRoomTestCase):
     """A loss beyond the limit."""
 
+    is_shared = True
+    size = 100_000
+
     def test_what_is_realised_acts_at_once(self) -> None:
         """Halt and state are there before a second has passed."""
         self.submit(Side.BUY, 1_000)
@@ -69,7 +72,7 @@ class BreachTests(RiskRoomTestCase):
 
     def test_an_account_that_cannot_be_looked_at_keeps_no_other_from_being_stopped(self) -> None:
         """It is logged, and the next one is looked at."""
-        account = self.trader("ben")
+        account = self.trader(f"ben_of_{self.name}")
         look = Supervision.look
 
         def fail(supervision: Supervision, number: int, *, asks: bool = False) -> None:
@@ -96,12 +99,12 @@ class BreachTests(RiskRoomTestCase):
 
     def test_nobody_else_is_touched(self) -> None:
         """Another account trades on."""
-        account = self.trader("ben")
+        account = self.trader(f"ben_of_{self.name}")
         self.submit(Side.BUY, 1_000)
         self.quote(13.89, 13.91)
         self.submit(Side.SELL, 1_000)
         self.advance(1.0)
-        orders = self.orders_of("ben")
+        orders = self.orders_of(f"ben_of_{self.name}")
         self.run_(orders.submit(self.request(Side.BUY, 10, trading_account_id=account)))
         self.assertIs(self.mode(account), RiskMode.ACTIVE)
 

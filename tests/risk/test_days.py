@@ -279,10 +279,10 @@ class DayTests(LossTestCase):
 
     def test_a_trader_opens_no_day(self) -> None:
         """The attempt is recorded."""
-        error = self.refusal(self.risk_of("demo_trader").open_day(TODAY))
+        error = self.refusal(self.risk_of(self.name).open_day(TODAY))
         self.assertEqual(error.coded, "FORBIDDEN")
         event = self.store.audited("day.open")[-1]
-        self.assertEqual((event.actor_name, event.outcome), ("demo_trader", "FORBIDDEN"))
+        self.assertEqual((event.actor_name, event.outcome), (self.name, "FORBIDDEN"))
 
     def test_operators_and_administrators_open_days(self) -> None:
         """As risk officers do."""
@@ -293,6 +293,13 @@ class DayTests(LossTestCase):
 
 class ReleaseTests(LossTestCase):
     """The same day."""
+
+    is_shared = True
+
+    def setUp(self) -> None:
+        """Begin with an empty audit log."""
+        super().setUp()
+        self.store.forget_audit()
 
     def test_a_release_with_a_new_baseline_forgives(self) -> None:
         """The account trades again, and its day counts from here."""
@@ -344,12 +351,12 @@ class ReleaseTests(LossTestCase):
     def test_the_wrong_person_releases_nothing(self) -> None:
         """Neither the trader nor an administrator; both attempts are recorded."""
         self.lose()
-        for account in ("demo_trader", "administrator"):
+        for account in (self.name, "administrator"):
             error = self.refusal(self.risk_of(account).release(self.account, "please", new_baseline=True))
             self.assertEqual(error.coded, "FORBIDDEN")
         self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
         outcomes = [(event.actor_name, event.outcome) for event in self.store.audited("account.release")]
-        self.assertEqual(outcomes, [("demo_trader", "FORBIDDEN"), ("administrator", "FORBIDDEN")])
+        self.assertEqual(outcomes, [(self.name, "FORBIDDEN"), ("administrator", "FORBIDDEN")])
 
     def test_an_account_that_is_active_is_not_released(self) -> None:
         """There is nothing to release it from."""
@@ -381,25 +388,25 @@ class ReleaseTests(LossTestCase):
     def test_while_administration_is_away_nothing_is_forgiven(self) -> None:
         """The state comes first: without it there is neither a baseline nor an event that says DONE."""
         self.lose()
-        before = self.store.last_baseline(self.account)
+        before = self.run_(self.store.baselines(self.account, 0, 9))
         self.platform.network.faults.refuse.add("127.0.0.1:20100")
         self.platform.network.drop("administration_service")
         error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
         self.assertEqual(error.coded, "UNAVAILABLE")
         self.assertEqual(self.portfolio().day_profit, -dollars(130))
-        self.assertEqual(self.store.last_baseline(self.account), before)
+        self.assertEqual(self.run_(self.store.baselines(self.account, 0, 9)), before)
         self.assertEqual(self.store.audited("account.release"), [])
 
     def test_a_database_that_goes_away_in_between_forgives_nothing(self) -> None:
         """The account is stopped again by what it lost, and the audit log says what happened once it can be written."""
         self.lose()
-        before = self.store.last_baseline(self.account)
+        before = self.run_(self.store.baselines(self.account, 0, 9))
         self.store.takes_records = False
         error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
         self.assertEqual((error.coded, error.details["in_doubt"]), ("UNAVAILABLE", "yes"))
         self.advance(1.0)
         self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.CLOSE_ORDERS, -dollars(130)))
-        self.assertEqual(self.store.last_baseline(self.account), before)
+        self.assertEqual(self.run_(self.store.baselines(self.account, 0, 9)), before)
         self.store.takes_records = True
         self.advance(1.5)
         (event,) = self.store.audited("account.release")
