@@ -25,9 +25,9 @@ class SteppedReactor(TwistedClock):
     def callLater(
         self,
         delay: float,
-        callable: Callable[..., object],
+        callable: Callable[..., object],  # noqa: A002 (Twisted's name)
         *args: object,
-        **kw: object,  # noqa: A002 (Twisted's name)
+        **kw: object,
     ) -> IDelayedCall:
         """Call `callable` once the clock has moved on by `delay` seconds."""
         call = DelayedCall(

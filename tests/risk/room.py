@@ -398,3 +398,15 @@ class RiskRoomTestCase(SynchronousTestCase):
     def advance(self, seconds: float) -> None:
         """Let time pass; everything happens at its own time."""
         self.platform.advance(seconds)
+
+
+class LossTestCase(RiskRoomTestCase):
+    """An account that can lose."""
+
+    def lose(self, keep: int = 0) -> None:
+        """Realise a loss beyond the limit and keep some shares."""
+        self.quote(14.00, 14.02, size=5_000)
+        self.submit(Side.BUY, 1_000 + keep)
+        self.quote(13.89, 13.91, size=5_000)
+        self.submit(Side.SELL, 1_000)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
