@@ -123,7 +123,19 @@ class AccessTests(RiskRoomTestCase):
         positions = risk.positions(self.account)
         self.run_(positions.when_ready())
         self.submit(Side.BUY, 100)
-        self.run_(self.risk.positions(self.account).when_ready())
+        self.advance(1.5)
+        assert positions.error is not None
+        self.assertEqual((positions.error.coded, dict(positions.rows)), ("FORBIDDEN", {}))
+
+    def test_a_position_that_may_not_be_seen_does_not_come_with_another_reader(self) -> None:
+        """An officer begins to follow the account that has just bought."""
+        _, risk = self.watcher()
+        positions = risk.positions(self.account)
+        self.run_(positions.when_ready())
+        self.run_(self.orders.submit(self.request(Side.BUY, 100)))
+        officer = self.risk.positions(self.account)
+        self.run_(officer.when_ready())
+        self.assertEqual(set(officer.rows), {str(BAC)})
         self.advance(1.5)
         assert positions.error is not None
         self.assertEqual((positions.error.coded, dict(positions.rows)), ("FORBIDDEN", {}))

@@ -96,10 +96,12 @@ class ReleaseTests(LossTestCase):
     def test_while_the_database_is_away_nobody_is_released(self) -> None:
         """Nothing is half done: neither forgiven nor released."""
         self.lose()
+        before = self.state()
         self.store.is_down = True
         error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
         self.assertEqual(error.coded, "UNAVAILABLE")
         self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.CLOSE_ORDERS, -dollars(130)))
+        self.assertEqual(self.state(), before)
 
     def test_while_administration_is_away_nothing_is_forgiven(self) -> None:
         """The state comes first: without it there is neither a baseline nor an event that says DONE."""
