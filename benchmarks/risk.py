@@ -97,7 +97,7 @@ def judge(closed: Money, day: Money) -> None:
         monotonic=0.0,
         bounds=BOUNDS,
         standing=Standing(),
-        loss=Loss(closed=closed, day=day, is_fresh=True),
+        loss=Loss(closed=closed, day=day),
     )
     course(situation, None)
 
@@ -109,7 +109,7 @@ def follow(firm: Firm, batch: int) -> None:
         book.mark(number, firm.marks(number))
     for account in book.dirty:
         figures = book.figures(account, convert)
-        judge(figures.day_closed, figures.day_profit)
+        judge(figures.day_closed, figures.day_proven)
     book.dirty.clear()
 
 
