@@ -5,7 +5,7 @@ from spire.risk.values import BaselineKind, OpenedAccount
 from spire.values.orders import Side
 from spire.values.risk import HaltMode, HaltScope, RiskMode
 from spire.values.time import NANOSECONDS, Timestamp
-from tests.risk.room import BAC, CLOSE, TODAY, TOMORROW, LossTestCase
+from tests.risk.room import BAC, CLOSE, TODAY, TOMORROW, LossTestCase, RiskRoomTestCase
 from tests.values.examples import dollars
 
 NEXT_MORNING = Timestamp(CLOSE + (17 * 3600 + 1860) * NANOSECONDS)
@@ -253,6 +253,12 @@ class DayTests(LossTestCase):
         self.assertEqual(self.open(TOMORROW).outcome, "OPENED")
         self.assertIs(self.mode(), RiskMode.ACTIVE)
         self.assertEqual(self.store.last_baseline(self.account), baseline)
+
+
+class WhoOpensTests(RiskRoomTestCase):
+    """Who may open which day."""
+
+    is_shared = True
 
     def test_only_the_current_business_date_is_opened(self) -> None:
         """Administration says which it is; the attempt is recorded."""

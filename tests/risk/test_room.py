@@ -18,6 +18,9 @@ from tests.values.examples import dollars, shares
 class ProfitTests(RiskRoomTestCase):
     """What an account makes."""
 
+    is_shared = True
+    size = 100_000
+
     def test_the_profit_of_a_day_is_that_of_an_independent_calculation(self) -> None:
         """From the postings that the trader sees and the quote that he sees."""
         self.submit(Side.BUY, 100)
@@ -71,6 +74,10 @@ class ProfitTests(RiskRoomTestCase):
         self.run_(orders.submit(self.request(Side.BUY, 100, trading_account_id=account)))
         self.advance(1.0)
         self.assertEqual(self.portfolio(account).day_profit, -dollars(2))
+
+
+class KeepingTests(RiskRoomTestCase):
+    """What is kept, and what is told although something goes wrong."""
 
     def test_positions_are_resumed_after_a_restart(self) -> None:
         """From the place that was kept; what happened meanwhile is booked on top."""
