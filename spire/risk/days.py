@@ -106,7 +106,7 @@ class Days:
             if account_id in done:
                 found.append(evolve(done[account_id], mode=self._facts.standing(account_id).mode))
             elif opened is not None and opened.business_date == business_date:
-                found.append(self._result(opened, KEPT if opened.outcome == KEPT else ALREADY_OPEN))
+                found.append(self._again(opened))
         return found
 
     async def complete(self) -> None:
@@ -166,7 +166,7 @@ class Days:
                     continue
                 opened = self._baselines.opened.get(account_id)
                 if opened is not None and opened.business_date == business_date and opened.is_complete:
-                    results[account_id] = self._result(opened, KEPT if opened.outcome == KEPT else ALREADY_OPEN)
+                    results[account_id] = self._again(opened)
                     continue
                 try:
                     await self._turns.hold(watched)
@@ -279,6 +279,20 @@ class Days:
         account_id = opened.trading_account_id
         mode = self._facts.standing(account_id).mode
         return OpenedAccount(trading_account_id=account_id, outcome=outcome, mode=mode, reason=opened.reason)
+
+    def _again(self, opened: Opened) -> OpenedAccount:
+        """Return what is told of an account that is open already: KEPT as long as a person must release something."""
+        account_id = opened.trading_account_id
+        if opened.outcome != KEPT:
+            return self._result(opened, ALREADY_OPEN)
+        halts = self._facts.persons_halts(account_id)
+        if halts:
+            return self._result(evolve(opened, reason=_told(halts[0])), KEPT)
+        if opened.is_complete and self._turns.is_allowed(account_id):
+            return self._result(evolve(opened, reason="what kept it has been released"), ALREADY_OPEN)
+        if opened.is_complete:
+            return self._result(evolve(opened, reason=f"when the day was opened: {opened.reason}"), KEPT)
+        return self._result(opened, KEPT)
 
     def _count(self, results: dict[int, OpenedAccount], outcome: str) -> int:
         return sum(1 for each in results.values() if each.outcome == outcome)

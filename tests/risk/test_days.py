@@ -165,6 +165,37 @@ class DayTests(LossTestCase):
         self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.CLOSE_ORDERS))
         self.assertIn("look at it first", opened.reason)
 
+    def test_a_halt_that_was_released_keeps_nobody_any_more(self) -> None:
+        """An account that had its allowed state all the time needs nobody's release, and the list says so."""
+        request = HaltRequest(
+            scope=HaltScope.TRADING_ACCOUNT, scope_id=self.account, mode=HaltMode.NO_NEW, reason="look at it first"
+        )
+        halt = self.run_(self.orders_of(self.officer).set_halt(request)).halt
+        self.advance(0.5)
+        opened = self.tomorrow()
+        self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.ACTIVE))
+        self.person("otto", "risk_officer")
+        self.run_(self.orders_of("otto").release_halt(halt.halt_id, "it was nothing"))
+        self.advance(0.5)
+        opened = self.open(TOMORROW)
+        self.assertEqual((opened.outcome, opened.mode), ("ALREADY_OPEN", RiskMode.ACTIVE))
+
+    def test_a_stopped_account_is_kept_also_when_the_halt_is_over(self) -> None:
+        """Its state is what a risk officer must still release."""
+        self.lose()
+        request = HaltRequest(
+            scope=HaltScope.TRADING_ACCOUNT, scope_id=self.account, mode=HaltMode.NO_OPENING, reason="look at it first"
+        )
+        halt = self.run_(self.orders_of(self.officer).set_halt(request)).halt
+        self.advance(0.5)
+        self.tomorrow()
+        self.person("owen", "risk_officer")
+        self.run_(self.orders_of("owen").release_halt(halt.halt_id, "it was nothing"))
+        self.advance(0.5)
+        opened = self.open(TOMORROW)
+        self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.CLOSE_ORDERS))
+        self.assertTrue(opened.reason.startswith("when the day was opened: "), opened.reason)
+
     def test_an_account_that_was_made_since_keeps_what_it_lost(self) -> None:
         """Opening the day again forgives it nothing."""
         account = self.trader("ben")
