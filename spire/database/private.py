@@ -56,6 +56,11 @@ def find_server() -> Path | None:
     return None
 
 
+# Those of this very process, whichever object began them: a child that ended stays in the table of processes until its
+# parent looks, and whoever stops it may be another object.
+_CHILDREN: dict[int, "subprocess.Popen[bytes]"] = {}
+
+
 class PrivateMariaDB:
     """One private server: its data in one directory, its socket in another (a short path).
 
@@ -136,6 +141,7 @@ class PrivateMariaDB:
                     stderr=log,
                     start_new_session=True,
                 )
+            _CHILDREN[self._process.pid] = self._process
             self._wait_until_it_answers(self._process)
         pid = self._pid()
         if pid is None:
@@ -251,6 +257,9 @@ class PrivateMariaDB:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(POLL_SECONDS)
         self._process = None
+        child = _CHILDREN.pop(pid, None)
+        if child is not None:
+            child.wait()
 
 
 def _owner() -> str:
