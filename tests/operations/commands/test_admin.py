@@ -175,7 +175,8 @@ class LimitTests(AdminTestCase):
 
     def test_others_may_not_set_limits(self) -> None:
         """Not even their own."""
-        error = self.refusal("limits", "set", "gil", "--net-loss", "1", "--reason", "mine", account="gil")
+        words = ("limits", "set", "gil", "--buying-power", "9", "--net-loss", "1", "--reason", "mine")
+        error = self.refusal(*words, account="gil")
         self.assertEqual(error["code"], "FORBIDDEN")
 
     def test_a_number_is_sent_as_it_is_and_the_refusal_is_recorded(self) -> None:
