@@ -3,12 +3,12 @@
 from typing import Final
 
 from spire.execution import access
-from spire.locator.directory import ADMINISTRATOR, AUDITOR, OPERATOR, RISK_OFFICER, SERVICE, Directory
+from spire.locator.directory import ADMINISTRATOR, AUDITOR, OPERATOR, RISK_OFFICER, Directory, is_server
 from spire.wire.errors import Forbidden
 from spire.wire.identity import Identity
 
 OPEN_DAY: Final = "day.open"
-SEES_ALL: Final = frozenset({ADMINISTRATOR, RISK_OFFICER, AUDITOR, SERVICE})
+SEES_ALL: Final = frozenset({ADMINISTRATOR, RISK_OFFICER, AUDITOR})
 OPENS_DAYS: Final = frozenset({ADMINISTRATOR, RISK_OFFICER, OPERATOR})
 
 
@@ -19,7 +19,7 @@ def roles(directory: Directory, identity: Identity) -> frozenset[str]:
 
 def sees_all(directory: Directory, identity: Identity) -> bool:
     """Return whether whoever is logged in sees every trading account."""
-    return bool(SEES_ALL & roles(directory, identity))
+    return bool(SEES_ALL & roles(directory, identity)) or is_server(directory, identity)
 
 
 def may_view(directory: Directory, identity: Identity, trading_account_id: int) -> bool:
@@ -37,7 +37,7 @@ def require_view(directory: Directory, identity: Identity, trading_account_id: i
 def require_all(directory: Directory, identity: Identity) -> None:
     """Let pass who sees every trading account; Forbidden."""
     if not sees_all(directory, identity):
-        raise Forbidden("All portfolios are for services, administrators, risk officers and auditors.")
+        raise Forbidden("All portfolios are for servers, administrators, risk officers and auditors.")
 
 
 def require_open(directory: Directory, identity: Identity) -> None:

@@ -231,11 +231,8 @@ class Days:
         )
 
     async def _why_kept(self, watched: Watched) -> str | None:
-        """Return why a person must release an account, if one must."""
+        """Return why a person must release an account, if one must. A halt that a person set stays by itself."""
         account_id = watched.account_id
-        halts = self._facts.persons_halts(account_id)
-        if halts:
-            return _told(halts[0])
         if self._facts.standing(account_id).mode is not RiskMode.DISABLED:
             return None
         if not self._book.accounts[account_id].is_flat:
@@ -277,17 +274,16 @@ class Days:
 
     def _result(self, opened: Opened, outcome: str) -> OpenedAccount:
         account_id = opened.trading_account_id
+        halts = self._facts.persons_halts(account_id)
+        reason = opened.reason or (_told(halts[0]) if halts else "")
         mode = self._facts.standing(account_id).mode
-        return OpenedAccount(trading_account_id=account_id, outcome=outcome, mode=mode, reason=opened.reason)
+        return OpenedAccount(trading_account_id=account_id, outcome=outcome, mode=mode, reason=reason)
 
     def _again(self, opened: Opened) -> OpenedAccount:
         """Return what is told of an account that is open already: KEPT as long as a person must release something."""
         account_id = opened.trading_account_id
         if opened.outcome != KEPT:
             return self._result(opened, ALREADY_OPEN)
-        halts = self._facts.persons_halts(account_id)
-        if halts:
-            return self._result(evolve(opened, reason=_told(halts[0])), KEPT)
         if opened.is_complete and self._turns.is_allowed(account_id):
             return self._result(evolve(opened, reason="what kept it has been released"), ALREADY_OPEN)
         if opened.is_complete:
@@ -309,4 +305,4 @@ def _since(account_id: int, business_date: str) -> Opened:
 
 
 def _told(halt: Halt) -> str:
-    return f"halt {halt.halt_id} of scope {halt.scope.name} is in force: {halt.reason}"[:500]
+    return f"halt {halt.halt_id} of scope {halt.scope.name} stays in force: {halt.reason}"[:500]

@@ -1,15 +1,16 @@
 """Releasing an account on the same day (docs/risk.md)."""
 
-from attrs import evolve
+from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from spire.database.errors import NotUnique, StoreDown
 from spire.risk.baselines import Baselines
 from spire.risk.facts import Facts
 from spire.risk.interfaces import IRiskStore
+from spire.risk.kept import Baseline
 from spire.risk.ledgers import Ledgers
 from spire.risk.profit import Book
-from spire.risk.states import Loss, is_beyond
+from spire.risk.states import Loss, Standing, is_beyond
 from spire.risk.supervision import Supervision, Watched
 from spire.risk.turns import Turns
 from spire.risk.upstream import MarketWatch
@@ -20,6 +21,14 @@ from spire.values.audit import AuditEvent
 from spire.values.risk import RiskMode
 from spire.wire.errors import Conflict, Invalid, NotFound, Unavailable
 from spire.wire.server_session import Session
+
+
+@frozen(kw_only=True)
+class Released:
+    """What a release left: the state that was written, and the baseline from which the day counts now, if a new one."""
+
+    standing: Standing
+    baseline: Baseline | None
 
 
 class Releases:
@@ -96,7 +105,7 @@ class Releases:
             f"trading_account:{account_id}",
             version=self._facts.standing(account_id).version,
             before=standing,
-            after=baseline,
+            after=Released(standing=self._facts.standing(account_id), baseline=baseline),
             reason=reason,
         )
         try:

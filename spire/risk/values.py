@@ -94,7 +94,8 @@ class OpenedAccount:
     """What opening a business day did with a trading account: `outcome` is OPENED, ALREADY_OPEN or KEPT, with a reason.
 
     KEPT accounts stay in the state in which they were: a person must release them. They have their start-of-day record, but for those
-    that have no mark: theirs is taken as soon as there is one, and until then nobody watches them.
+    that have no mark: theirs is taken as soon as there is one, and until then nobody watches them. A halt that a person set stays, and is
+    named with any outcome.
     """
 
     trading_account_id: int

@@ -153,48 +153,36 @@ class DayTests(LossTestCase):
         self.assertEqual(self.open(TOMORROW).outcome, "KEPT")
         self.assertIs(self.mode(), RiskMode.DISABLED)
 
-    def test_an_account_under_a_persons_halt_is_kept(self) -> None:
-        """What a person set a person releases."""
+    def test_a_persons_halt_stays_when_an_account_gets_its_allowed_state(self) -> None:
+        """The day forgives what Risk did, never what a person set; the list names it as long as it is in force."""
         self.lose()
         request = HaltRequest(
             scope=HaltScope.TRADING_ACCOUNT, scope_id=self.account, mode=HaltMode.NO_OPENING, reason="look at it first"
         )
-        self.run_(self.orders_of(self.officer).set_halt(request))
-        self.advance(0.5)
-        opened = self.tomorrow()
-        self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.CLOSE_ORDERS))
-        self.assertIn("look at it first", opened.reason)
-
-    def test_a_halt_that_was_released_keeps_nobody_any_more(self) -> None:
-        """An account that had its allowed state all the time needs nobody's release, and the list says so."""
-        request = HaltRequest(
-            scope=HaltScope.TRADING_ACCOUNT, scope_id=self.account, mode=HaltMode.NO_NEW, reason="look at it first"
-        )
         halt = self.run_(self.orders_of(self.officer).set_halt(request)).halt
         self.advance(0.5)
         opened = self.tomorrow()
-        self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.ACTIVE))
+        self.assertEqual((opened.outcome, opened.mode), ("OPENED", RiskMode.ACTIVE))
+        self.assertIn("look at it first", opened.reason)
+        self.assertEqual(self.refused(Side.BUY, 10).coded, "HALTED")
         self.person("otto", "risk_officer")
         self.run_(self.orders_of("otto").release_halt(halt.halt_id, "it was nothing"))
         self.advance(0.5)
         opened = self.open(TOMORROW)
-        self.assertEqual((opened.outcome, opened.mode), ("ALREADY_OPEN", RiskMode.ACTIVE))
+        self.assertEqual((opened.outcome, opened.mode, opened.reason), ("ALREADY_OPEN", RiskMode.ACTIVE, ""))
+        self.submit(Side.BUY, 10)
 
-    def test_a_stopped_account_is_kept_also_when_the_halt_is_over(self) -> None:
-        """Its state is what a risk officer must still release."""
-        self.lose()
-        request = HaltRequest(
-            scope=HaltScope.TRADING_ACCOUNT, scope_id=self.account, mode=HaltMode.NO_OPENING, reason="look at it first"
-        )
-        halt = self.run_(self.orders_of(self.officer).set_halt(request)).halt
-        self.advance(0.5)
-        self.tomorrow()
-        self.person("owen", "risk_officer")
-        self.run_(self.orders_of("owen").release_halt(halt.halt_id, "it was nothing"))
-        self.advance(0.5)
-        opened = self.open(TOMORROW)
-        self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.CLOSE_ORDERS))
-        self.assertTrue(opened.reason.startswith("when the day was opened: "), opened.reason)
+    def test_what_was_kept_and_then_released_is_open(self) -> None:
+        """And what is still to be released is told with why it was kept."""
+        self.lose(keep=200)
+        self.quote(13.89, 13.91, time=CLOSE)
+        self.advance(35.0)
+        self.assertEqual(self.tomorrow().outcome, "KEPT")
+        again = self.open(TOMORROW)
+        self.assertEqual(again.reason, "when the day was opened: it is DISABLED and has positions")
+        self.run_(self.risk.release(self.account, "I have looked", new_baseline=True))
+        again = self.open(TOMORROW)
+        self.assertEqual((again.outcome, again.mode), ("ALREADY_OPEN", RiskMode.ACTIVE))
 
     def test_an_account_that_was_made_since_keeps_what_it_lost(self) -> None:
         """Opening the day again forgives it nothing."""
@@ -240,7 +228,7 @@ class DayTests(LossTestCase):
         self.advance(0.5)
         self.run_(self.administration.open_business_day("2013-10-10"))
         kept = self.run_(self.risk.open_day("2013-10-10"))
-        self.assertEqual([each.outcome for each in kept], ["KEPT"] * 61)
+        self.assertEqual([each.outcome for each in kept], ["OPENED"] * 61)
         self.assertEqual([each.trading_account_id for each in kept], ids)
 
     def test_limits_that_allow_less_hold_on_every_day(self) -> None:

@@ -28,8 +28,7 @@ CREATE TABLE risk_baselines (
     day_realised BIGINT NOT NULL,
     day_fees BIGINT NOT NULL,
     day_profit BIGINT NOT NULL,
-    PRIMARY KEY (trading_account_id, number),
-    KEY risk_baselines_of_day (business_date)
+    PRIMARY KEY (trading_account_id, number)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
 CREATE TABLE risk_baseline_positions (
@@ -96,5 +95,10 @@ CREATE TABLE risk_audit_events (
     approval_id VARCHAR(64) NULL,
     correlation_id VARCHAR(64) NOT NULL,
     PRIMARY KEY (audit_sequence),
-    UNIQUE KEY risk_audit_event (event_id)
+    UNIQUE KEY risk_audit_event (event_id),
+    KEY risk_audit_entity (entity, audit_sequence),
+    KEY risk_audit_actor (actor, audit_sequence),
+    KEY risk_audit_on_behalf_of (on_behalf_of, audit_sequence),
+    KEY risk_audit_action (action, audit_sequence),
+    KEY risk_audit_time (time)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
