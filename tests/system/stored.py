@@ -32,6 +32,10 @@ POSITIONS = """
     SELECT instrument_id, quantity, cost, realised, fees
     FROM execution_positions WHERE trading_account_id = %s ORDER BY instrument_id
 """
+VIOLATIONS = """
+    SELECT epoch, activity_sequence, order_id
+    FROM {room}_violations WHERE trading_account_id = %s ORDER BY epoch, activity_sequence
+"""
 REACHED = "SELECT activity_sequence FROM execution_accounts WHERE trading_account_id = %s"
 
 
@@ -63,6 +67,10 @@ class Stored:
     def positions(self) -> list[Row]:
         """Return the positions: instrument, quantity, cost, realised, fees."""
         return self._rows(POSITIONS)
+
+    def violations(self, room: str) -> list[Row]:
+        """Return the violations that a room keeps: epoch, sequence, order."""
+        return self._rows(VIOLATIONS.format(room=room))
 
     def reached(self) -> int:
         """Return the last sequence of the activity that is stored."""

@@ -9,16 +9,21 @@ import numpy as np
 from twisted.internet.defer import Deferred, gatherResults
 
 from spire.client.platform import Spire
+from spire.compliance.rules import describe
+from spire.compliance.values import RuleDraft
 from spire.execution.values import Activity, OrderRequest
 from spire.marketdata.values import RecordType, topic_of
 from spire.series.query import Query
 from spire.uid.client import MARK
 from spire.values.orders import ExecType, OrderType, Side, Status, TimeInForce
+from spire.values.risk import RuleState
 from spire.wire.errors import Refused
 from tests.system.case import SystemTestCase
-from tests.system.load import FAR, LOT, Ledger, persist, until
+from tests.system.desk import Violations
+from tests.system.load import FAR, LOT, Ledger, pause, persist, until
 from tests.system.loaded import DAY, FEED, SYMBOL, TICKER, Counted, LoadedTestCase
 from tests.system.stored import facts_of, repeated
+from tests.system.waiting import until as holds
 
 KILLED = (*SystemTestCase.servers, FEED, "database")
 RECOVERY_SECONDS = 10.0
@@ -36,6 +41,7 @@ class FailuresTests(LoadedTestCase):
     async def test_whatever_is_killed_nothing_acknowledged_is_lost_or_doubled(self) -> None:
         """Clients come back within 10 s, cancels and fills go on without a database, and all books agree at the end."""
         await self.begin()
+        await self.control()
         for name in KILLED:
             await self.kill_and_watch(name)
         await self.trader.stop()
@@ -44,8 +50,23 @@ class FailuresTests(LoadedTestCase):
         await self.with_the_journal_alone()
         await self.numberer.stop()
         await self.check_orders()
+        await self.check_controls()
         await self.check_market_data()
         self.check_ids()
+
+    async def control(self) -> None:
+        """Put a passive rule on the account that each of its orders breaks, and follow the violations as its trader."""
+        self.administrator = await self.client("administrator")
+        await self.administrator.ready("compliance_service")
+        parameters = describe({"quantity": "1"})
+        draft = RuleDraft(
+            entry_id=self.account_id, schema="max_quantity", parameters=parameters, state=RuleState.PASSIVE
+        )
+        self.rule = await self.administrator.compliance.add_rule(draft, "every order is seen")
+        await self.people.ready("compliance_service")
+        self.violations = Violations()
+        self.people.compliance.follow_violations(self.account_id, self.violations, after=0)
+        await until(lambda: bool(self.violations.found), LONGEST_SECONDS, "the first violation")
 
     # Kills
 
@@ -70,6 +91,9 @@ class FailuresTests(LoadedTestCase):
             "market data": self.can_see,
             "candles": self.can_chart,
             "orders": self.can_trade,
+            "limits": self.can_read_limits,
+            "violations": self.can_see_violations,
+            "profit": self.can_see_profit,
         }
 
         async def timed(check: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> float:
@@ -125,6 +149,21 @@ class FailuresTests(LoadedTestCase):
         order_id = await accepted()
         await until(lambda: ExecType.NEW in self.ledger.executions(order_id), LONGEST_SECONDS, "its report")
         await self.trader.cancel(order_id)
+
+    async def can_read_limits(self) -> None:
+        """Ask for the account's limits."""
+        standing = await persist(lambda: self.people.administration.standing(self.account_id))
+        self.assertIsNotNone(standing.limits)
+
+    async def can_see_violations(self) -> None:
+        """Wait for one more violation: the trader never rests."""
+        before = len(self.violations.found)
+        await until(lambda: len(self.violations.found) > before, LONGEST_SECONDS, "more violations")
+
+    async def can_see_profit(self) -> None:
+        """Wait until Risk watches the account."""
+        while (await persist(lambda: self.people.risk.load(self.account_id)))[0].is_blind:
+            await pause(0.1)
 
     # Without a database
 
@@ -266,6 +305,25 @@ class FailuresTests(LoadedTestCase):
         self.assertEqual(position.realised - position.cost, sum(each.amount for each in postings))
         row = (self.number, position.quantity, position.cost, position.realised, position.fees)
         self.assertEqual(await self.in_thread(self.stored.positions), [row])
+
+    async def check_controls(self) -> None:
+        """Check that each violation reached everybody once, in order, and that Risk counts as the ledger does."""
+        reported = await self.in_thread(self.stored.violations, "execution")
+        wanted = {number for number in self.trader.acknowledged.values() if number > self.violations.found[0].order_id}
+        self.assertLessEqual(wanted, {row[2] for row in reported})
+        self.assertEqual(repeated([row[2] for row in reported]), [])
+        await until(lambda: len(self.violations.found) >= len(reported), LONGEST_SECONDS, "every violation")
+        found = [(each.epoch, each.sequence, each.order_id) for each in self.violations.found]
+        self.assertEqual(found, reported)
+        self.assertEqual(await self.in_thread(self.stored.violations, "compliance"), reported)
+        position = self.ledger.portfolio.positions[self.number]
+        held = (position.quantity, position.cost, position.realised, position.fees)
+
+        async def counted() -> bool:
+            _, positions = await self.people.risk.load(self.account_id)
+            return [(p.quantity, p.cost, p.realised, p.fees) for p in positions] == [held]
+
+        await holds(counted, seconds=LONGEST_SECONDS)
 
     async def check_market_data(self) -> None:
         """Check that live and stored trades and quotes are those of the tape up to where the feed stands."""
