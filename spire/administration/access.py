@@ -2,13 +2,16 @@
 
 from typing import Final
 
-from spire.locator.directory import ADMINISTRATOR, AUDITOR, RISK_OFFICER, SERVICE, Directory
+from spire.locator.directory import ADMINISTRATOR, AUDITOR, RISK_OFFICER, Directory, is_server
 from spire.locator.values import Entry, Kind, Right
 from spire.wire.errors import Forbidden, NotFound
 from spire.wire.identity import Identity
 
-SEES_ALL: Final = frozenset({ADMINISTRATOR, RISK_OFFICER, AUDITOR, SERVICE})
-"""Roles that follow whole topics."""
+SEES_ALL: Final = frozenset({ADMINISTRATOR, RISK_OFFICER, AUDITOR})
+"""Roles that follow whole topics, as the platform's servers do."""
+
+SEES_IDENTITIES: Final = frozenset({ADMINISTRATOR, AUDITOR})
+"""Roles that see who people are: no server needs to know."""
 
 
 def holds_role(directory: Directory, identity: Identity, roles: frozenset[str]) -> bool:
@@ -50,9 +53,14 @@ def account(directory: Directory, account_id: int) -> Entry:
     return entry
 
 
+def sees_all(directory: Directory, identity: Identity) -> bool:
+    """Return whether whoever is logged in sees limits, risk states and entitlements of everybody."""
+    return holds_role(directory, identity, SEES_ALL) or is_server(directory, identity)
+
+
 def may_view(directory: Directory, identity: Identity, trading_account_id: int) -> bool:
     """Return whether whoever is logged in may see limits and risk state of a trading account."""
-    if holds_role(directory, identity, SEES_ALL):
+    if sees_all(directory, identity):
         return True
     return any(
         directory.holds(identity.account_id, right, trading_account_id)

@@ -21,7 +21,7 @@ from spire.administration.values import (
     current_day,
     own_topic,
 )
-from spire.locator.directory import ADMINISTRATOR, Directory
+from spire.locator.directory import ADMINISTRATOR, Directory, is_server
 from spire.wire.errors import Forbidden, NotFound, SpireError
 from spire.wire.identity import Identity as Caller
 from spire.wire.publisher import Publisher, Topic
@@ -144,8 +144,7 @@ class Board:
         if kind not in (LIMITS, RISK_STATES, ENTITLEMENTS, IDENTITIES, BUSINESS_DAYS):
             raise NotFound(f"There is no topic {name}.", topic=name)
         if not slash:
-            if kind != BUSINESS_DAYS and not access.holds_role(self._directory, caller, access.SEES_ALL):
-                raise Forbidden(f"Only services and officers follow all of {name}.", topic=name)
+            self._require_whole(caller, kind)
             return
         if (
             kind in (IDENTITIES, BUSINESS_DAYS)
@@ -155,8 +154,20 @@ class Board:
             raise NotFound(f"There is no topic {name}.", topic=name)
         if kind != ENTITLEMENTS:
             access.require_view(self._directory, caller, int(number))
-        elif not access.holds_role(self._directory, caller, frozenset({"service"})):
+        elif is_server(self._directory, caller):
+            access.account(self._directory, int(number))
+        else:
             access.require_own(self._directory, caller, int(number), ADMINISTRATOR)
+
+    def _require_whole(self, caller: Caller, name: str) -> None:
+        """Raise Forbidden where the caller may not follow a topic of everybody; business days are everybody's."""
+        if name == IDENTITIES:
+            if not access.holds_role(self._directory, caller, access.SEES_IDENTITIES):
+                raise Forbidden("Only administrators and auditors follow who people are.", topic=name)
+        elif name != BUSINESS_DAYS and not access.sees_all(self._directory, caller):
+            raise Forbidden(
+                f"Only servers, administrators, risk officers and auditors follow all of {name}.", topic=name
+            )
 
     def _own_rows(self, kind: str, number: int) -> dict[str, Any]:
         if kind == ENTITLEMENTS:

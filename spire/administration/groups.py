@@ -99,7 +99,7 @@ class Groups:
     def list_groups(self, session: Session, after: int) -> tuple[tuple[TradingGroup, ...], int | None]:
         """Return a page of the trading groups that the caller may see, by id, and after which the next begins."""
         identity = session.identity
-        sees_all = access.holds_role(self._directory, identity, access.SEES_ALL)
+        sees_all = access.sees_all(self._directory, identity)
         own = {group.entry_id for group in self._directory.groups_of(identity.account_id)}
         found: list[TradingGroup] = []
         for entry in sorted(self._entries(), key=lambda group: group.entry_id):

@@ -256,8 +256,8 @@ class AdministrationService:
             )
 
     def identity(self, session: Session, account_id: int) -> Identity | None:
-        """Return the profile of an account; None where none was written."""
-        access.require_own(self._directory, session.identity, account_id, ADMINISTRATOR)
+        """Return the profile of an account, to whoever it is, administrators and auditors; None where none was written."""
+        access.require_own(self._directory, session.identity, account_id, *access.SEES_IDENTITIES)
         return self._board.identity_of(account_id)
 
     # Days

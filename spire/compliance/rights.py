@@ -3,16 +3,13 @@
 from typing import Final
 
 from spire.execution.access import may_view
-from spire.locator.directory import ADMINISTRATOR, AUDITOR, RISK_OFFICER, SERVICE, Directory
+from spire.locator.directory import ADMINISTRATOR, AUDITOR, RISK_OFFICER, Directory, is_server
 from spire.locator.values import ROOT_ID, Entry, Kind, Right
 from spire.wire.errors import Forbidden, Invalid, NotFound
 from spire.wire.identity import Identity
 
 SEES_ALL: Final = frozenset({ADMINISTRATOR, RISK_OFFICER, AUDITOR})
 """Roles that read every rule and see every violation."""
-
-FOLLOWS_RULES: Final = SEES_ALL | {SERVICE}
-"""Roles that follow the topic of all rules."""
 
 READS: Final = (Right.READ, Right.VIEW, Right.TRADE, Right.MANAGE)
 """Each of these rights on an entry lets its holder read the rules that bind there."""
@@ -21,6 +18,11 @@ READS: Final = (Right.READ, Right.VIEW, Right.TRADE, Right.MANAGE)
 def has_role(directory: Directory, identity: Identity, roles: frozenset[str]) -> bool:
     """Whether whoever is logged in has one of these roles, in his ticket and in the directory as it is now."""
     return bool(roles & identity.roles & directory.roles(identity.account_id))
+
+
+def may_follow_rules(directory: Directory, identity: Identity) -> bool:
+    """Whether one may follow the topic of all rules: who reads them all, and the platform's servers."""
+    return has_role(directory, identity, SEES_ALL) or is_server(directory, identity)
 
 
 def require_administrator(directory: Directory, identity: Identity) -> None:

@@ -192,8 +192,8 @@ class ComplianceService:
 
     def _require_topic(self, session: Session, name: str) -> None:
         if name == RULES:
-            if not rights.has_role(self._directory, session.identity, rights.FOLLOWS_RULES):
-                raise Forbidden("Services, administrators, risk officers and auditors follow the rules.")
+            if not rights.may_follow_rules(self._directory, session.identity):
+                raise Forbidden("Servers, administrators, risk officers and auditors follow the rules.")
             return
         try:
             number = parse_violations_topic(name)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from spire.execution.values import FIRM, HALTS, parse_activity_topic
-from spire.locator.directory import SERVICE, Directory
+from spire.locator.directory import Directory, is_server
 from spire.locator.values import Entry, Kind, Right
 from spire.values.submission import Submission
 from spire.wire.errors import Forbidden, NotFound
@@ -11,9 +11,6 @@ from spire.wire.identity import Identity
 
 SEES_ALL: Final = frozenset({"administrator", "risk_officer", "auditor"})
 """Roles that see every trading account."""
-
-SEES_HALTS: Final = SEES_ALL | {SERVICE}
-"""Roles that see the halts in force."""
 
 RISK_OFFICER: Final = "risk_officer"
 VERIFY: Final = "orders.verify"
@@ -68,8 +65,8 @@ def sees_all(directory: Directory, identity: Identity) -> bool:
 def require_topic(directory: Directory, identity: Identity, name: str) -> int | None:
     """Return the trading account of a topic that one may read, None for that of the halts; NotFound, Forbidden."""
     if name == HALTS:
-        if not has_role(directory, identity, SEES_HALTS):
-            raise Forbidden("Halts are for services, risk officers, administrators and auditors.", topic=name)
+        if not has_role(directory, identity, SEES_ALL) and not is_server(directory, identity):
+            raise Forbidden("Halts are for servers, risk officers, administrators and auditors.", topic=name)
         return None
     try:
         number = parse_activity_topic(name)

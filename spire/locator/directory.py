@@ -7,6 +7,7 @@ directories (docs/service-locator.md).
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from spire.locator.registry import REGISTER
 from spire.locator.values import ROOT_ID, AccountKind, Entry, Kind, Right
 from spire.wire.errors import Forbidden, NotFound
 from spire.wire.identity import Identity
@@ -291,6 +292,17 @@ class Directory:
 def required_account_kind(role: str) -> AccountKind:
     """Return which kind of account may hold a role: services never hold a person's."""
     return AccountKind.SERVICE if role == SERVICE else AccountKind.PERSON
+
+
+def is_server(directory: Directory, identity: Identity) -> bool:
+    """Whether whoever is logged in is a server of the platform, by his ticket and at this moment: it may register a service.
+
+    Feeds and scripts have accounts of services too, but register none: what only servers need is not for them.
+    """
+    held = identity.capabilities & directory.capabilities(identity.account_id)
+    return SERVICE in identity.roles & directory.roles(identity.account_id) and any(
+        capability.startswith(REGISTER) for capability in held
+    )
 
 
 def has_lost_rights(directory: Directory, identity: Identity) -> bool:

@@ -125,6 +125,21 @@ class IdentityTests(RoomTestCase):
         self.run_it(view.when_ready())
         self.assertEqual(dict(view.rows), {str(self.trader.entry_id): identity})
 
+    def test_administrators_and_auditors_see_who_people_are(self) -> None:
+        """No risk officer, no server, nobody else."""
+        identity = self.run_it(self.store_profile())
+        self.person("audrey", "auditors")
+        auditor = self.client("audrey")
+        view = auditor.identities()
+        self.run_it(view.when_ready())
+        self.assertEqual(dict(view.rows), {str(self.trader.entry_id): identity})
+        self.assertEqual(self.run_it(auditor.identity(self.trader.entry_id)), identity)
+        self.officer()
+        for account in ("olga", "risk_service", "operations_service"):
+            client = self.client(account)
+            self.assertIsInstance(self.refusal(client.identities().when_ready()), Forbidden, account)
+            self.assertIsInstance(self.refusal(client.identity(self.trader.entry_id)), Forbidden, account)
+
     def test_without_one_there_is_none(self) -> None:
         """Absent, not empty."""
         self.assertIsNone(self.run_it(self.client().identity(self.trader.entry_id)))

@@ -206,6 +206,16 @@ class LiveTests(EntitlementTestCase):
             self.refusal(self.client("tess").entitlements(self.trader.entry_id).when_ready()), Forbidden
         )
 
+    def test_a_server_follows_those_of_an_account_that_there_is(self) -> None:
+        """Of any other number there is no topic, and none is made."""
+        grant = self.run_it(self.grant())
+        relay = self.service("market_data_relay_service")
+        view = relay.entitlements(self.tess)
+        self.run_it(view.when_ready())
+        self.assertEqual(dict(view.rows), {str(grant.grant_id): grant})
+        for number in (999_999, self.book.entry_id):
+            self.assertIsInstance(self.refusal(relay.entitlements(number).when_ready()), NotFound)
+
     def test_an_administrator_follows_anybodys(self) -> None:
         """Grants that were there come first."""
         grant = self.run_it(self.grant())

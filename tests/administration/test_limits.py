@@ -283,6 +283,33 @@ class TopicTests(RoomTestCase):
         self.platform.advance(0.5)
         self.assertEqual([view.rows[str(self.book.entry_id)] for view in views], [limits] * 3)
 
+    def test_feeds_and_scripts_follow_nothing_of_anybody(self) -> None:
+        """Their accounts stand among the services, and are no servers."""
+        for account in ("operations_service", "simulation_feed"):
+            client = self.service(account)
+            for view in (
+                client.limits(),
+                client.risk_states(),
+                client.entitlements(),
+                client.identities(),
+                client.limits(self.book.entry_id),
+                client.entitlements(self.trader.entry_id),
+            ):
+                self.assertIsInstance(self.refusal(view.when_ready()), Forbidden, account)
+            self.assertIsInstance(self.refusal(client.standing(self.book.entry_id)), Forbidden)
+        self.follow(self.service("operations_service").business_days())
+
+    def test_a_service_that_may_register_nothing_any_more_follows_nothing_any_more(self) -> None:
+        """At once."""
+        relay = self.entry("services/market_data_relay_service")
+        view = self.follow(self.service("market_data_relay_service").limits())
+        self.run_it(self.spire("administrator").link.calls.set_capabilities(relay.entry_id, ()))
+        self.platform.advance(0.5)
+        self.run_it(self.client().set_limits(self.book.entry_id, limit_terms(), expected_version=0, reason="live"))
+        self.platform.advance(5.0)
+        self.assertNotIn(str(self.book.entry_id), view.rows)
+        self.assertFalse(view.is_live)
+
     def test_a_trader_follows_his_own_account_only(self) -> None:
         """The row comes when it is set, and changes; the whole topic is not his."""
         trader = self.client("demo_trader")
@@ -311,6 +338,7 @@ class TopicTests(RoomTestCase):
             "limits/x",
             "limits/07",
             "limits/999999",
+            "limits/" + "9" * 190,
             "business_days/1",
             f"limits/{self.trader.entry_id}",
         ):

@@ -11,7 +11,8 @@ from spire.wire.identity import Identity
 from tests.values.examples import make_submission
 
 ROOT, OFFICERS, GROUP, ACCOUNT, TRADER, MANAGER, VIEWER, OFFICER, STRANGER = 1, 2, 3, 7, 10, 11, 12, 13, 14
-SERVICES, RISK, PLAIN = 20, 21, 22
+SERVICES, RISK, PLAIN, SERVER = 20, 21, 22, 23
+REGISTERS = "service.register:web_portal"
 
 
 def directory() -> Directory:
@@ -56,6 +57,7 @@ def directory() -> Directory:
         Entry(entry_id=SERVICES, kind=Kind.DIRECTORY, name="services", parents=(ROOT,)),
         service(RISK, "risk.set_state"),
         service(PLAIN),
+        service(SERVER, REGISTERS),
     ):
         made.put(entry)
     return made
@@ -165,15 +167,18 @@ class AccessTests(SynchronousTestCase):
         """Risk officers and services that verify or set risk states; no trader, no manager, no other service."""
         officer = identity(OFFICER, "risk_officer")
         risk = identity(RISK, "service", capabilities=("risk.set_state",))
+        server = identity(SERVER, "service", capabilities=(REGISTERS,))
         self.assertTrue(self.may_read(officer, "activity/0"))
         self.assertTrue(self.may_read(risk, "activity/0"))
-        for who in (identity(TRADER), identity(MANAGER), identity(PLAIN, "service")):
+        for who in (identity(TRADER), identity(MANAGER), identity(PLAIN, "service"), server):
             self.assertFalse(self.may_read(who, "activity/0"), who)
 
     def test_who_reads_the_halts(self) -> None:
-        """Services too, whose traders want to know; no trader himself."""
+        """Servers too, whose traders want to know; no trader himself, no feed and no script."""
         self.assertTrue(self.may_read(identity(OFFICER, "risk_officer"), "halts"))
-        self.assertTrue(self.may_read(identity(PLAIN, "service"), "halts"))
+        self.assertTrue(self.may_read(identity(SERVER, "service", capabilities=(REGISTERS,)), "halts"))
+        self.assertFalse(self.may_read(identity(PLAIN, "service"), "halts"))
+        self.assertFalse(self.may_read(identity(PLAIN, "service", capabilities=(REGISTERS,)), "halts"))
         self.assertFalse(self.may_read(identity(TRADER), "halts"))
         self.assertFalse(self.may_read(identity(STRANGER, "risk_officer"), "halts"))
 

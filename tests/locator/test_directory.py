@@ -5,9 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.locator.directory import Directory
+from spire.locator.directory import Directory, is_server
 from spire.locator.values import AccountKind, Kind, Right
+from spire.values.time import Timestamp
 from spire.wire.errors import Forbidden, NotFound
+from spire.wire.identity import Identity
 from tests.locator.places import (
     ACCOUNTS,
     ADA,
@@ -295,3 +297,53 @@ class KindTests(SynchronousTestCase):
         directory.put(evolve(directory.entry(ACCOUNTS), grants=(held(BOOK, Right.READ),)))
         self.assertEqual(directory.entry(BOOK).kind, Kind.TRADING_ACCOUNT)
         self.assertFalse(directory.holds(BOOK, Right.READ, ACCOUNTS))
+
+
+class ServerTests(SynchronousTestCase):
+    """A server of the platform may register a service, by its ticket and at this moment."""
+
+    REGISTERS = "service.register:uid_service"
+
+    def setUp(self) -> None:
+        self.directory = demo()
+        self.hold(self.REGISTERS)
+
+    def hold(self, *capabilities: str, parent: int = SERVICES) -> None:
+        """Give the service these capabilities and no others, and let it stand here."""
+        self.directory.put(evolve(self.directory.entry(UID), capabilities=capabilities, parents=(parent,)))
+
+    def is_server(self, *capabilities: str, role: str = "service", account_id: int = UID) -> bool:
+        """Return what is said of somebody with this ticket."""
+        who = Identity(
+            account_id=account_id,
+            account="who",
+            roles=frozenset((role,)),
+            capabilities=frozenset(capabilities),
+            expires=Timestamp(1),
+        )
+        return is_server(self.directory, who)
+
+    def test_who_may_register_a_service_is_one(self) -> None:
+        """Whatever else it may."""
+        self.assertTrue(self.is_server(self.REGISTERS, "uid.reserve"))
+
+    def test_a_service_that_registers_none_is_not(self) -> None:
+        """Feeds and scripts."""
+        self.hold("market_data.publish", "day.open")
+        self.assertFalse(self.is_server("market_data.publish", "day.open"))
+
+    def test_what_only_the_ticket_says_is_over(self) -> None:
+        """A capability that was withdrawn, a role too."""
+        self.hold()
+        self.assertFalse(self.is_server(self.REGISTERS))
+        self.hold(self.REGISTERS, parent=ROOT)
+        self.assertFalse(self.is_server(self.REGISTERS))
+
+    def test_what_only_the_directory_says_has_not_begun(self) -> None:
+        """Until it logs in again."""
+        self.assertFalse(self.is_server())
+
+    def test_a_person_is_never_one(self) -> None:
+        """Also with the capability."""
+        self.directory.put(evolve(self.directory.entry(ADA), capabilities=(self.REGISTERS,)))
+        self.assertFalse(self.is_server(self.REGISTERS, role="administrator", account_id=ADA))

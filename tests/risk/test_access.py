@@ -41,6 +41,15 @@ class AccessTests(RiskRoomTestCase):
         visible = [each.trading_account_id for each in self.run_(self.risk.visible())]
         self.assertEqual(visible, sorted(map(int, view.rows)))
 
+    def test_scripts_and_feeds_see_none_of_them(self) -> None:
+        """Servers do: Order Execution, and whatever registers."""
+        for account in ("operations_service", "simulation_feed"):
+            risk = self.risk_of(account)
+            self.assertEqual(self.refusal(risk.portfolios().when_ready()).coded, "FORBIDDEN", account)
+            self.assertEqual(self.refusal(risk.load(self.account)).coded, "FORBIDDEN", account)
+            self.assertEqual(self.run_(risk.visible()), ())
+        self.run_(self.risk_of("order_execution_service").portfolios().when_ready())
+
     def test_an_account_that_does_not_exist_is_not_found(self) -> None:
         """Neither is a topic of another form."""
         self.assertEqual(self.refusal(self.risk.load(4_711)).coded, "NOT_FOUND")
