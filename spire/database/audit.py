@@ -3,6 +3,9 @@
 Every room's migration that makes the table spells these columns:
 
     audit_sequence BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, and those of `COLUMNS`
+
+with a key for each thing that is asked for: (entity, audit_sequence), (actor, audit_sequence), (on_behalf_of,
+audit_sequence), (action, audit_sequence), (time).
 """
 
 from collections.abc import Iterable
@@ -38,10 +41,18 @@ def write(transaction: Transaction, table: str, events: Iterable[AuditEvent]) ->
 
 def read(transaction: Transaction, table: str, query: AuditQuery) -> Page:
     """Return a page of the log."""
-    conditions, parameters = ["1 = 1"], []
+    sql, parameters = statement(table, query)
+    rows = transaction.fetch(sql, parameters)
+    return tuple(_event(row[1:]) for row in rows), rows[-1][0] if len(rows) == parameters[-1] else None
+
+
+def statement(table: str, query: AuditQuery) -> tuple[str, tuple[Any, ...]]:
+    """Return the SQL that reads a page, and its parameters, the most rows last."""
+    conditions: list[str] = ["1 = 1"]
+    parameters: list[Any] = []
     for condition, value in (
         ("audit_sequence < %s", query.before),
-        ("%s IN (actor, on_behalf_of)", query.actor),
+        ("(actor = %s OR on_behalf_of = %s)", query.actor),
         ("entity = %s", query.entity),
         ("action = %s", query.action),
         ("time >= %s", query.since),
@@ -49,11 +60,9 @@ def read(transaction: Transaction, table: str, query: AuditQuery) -> Page:
     ):
         if value is not None:
             conditions.append(condition)
-            parameters.append(value)
-    limit = max(1, min(query.limit, MOST_EVENTS))
+            parameters += [value] * condition.count("%s")
     sql = SELECT.format(table=table, columns=", ".join(COLUMNS), conditions=" AND ".join(conditions))
-    rows = transaction.fetch(sql, (*parameters, limit))
-    return tuple(_event(row[1:]) for row in rows), rows[-1][0] if len(rows) == limit else None
+    return sql, (*parameters, max(1, min(query.limit, MOST_EVENTS)))
 
 
 class MemoryAuditLog:

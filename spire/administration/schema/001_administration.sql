@@ -139,5 +139,7 @@ CREATE TABLE administration_audit_events (
     UNIQUE KEY administration_audit_event (event_id),
     KEY administration_audit_entity (entity, audit_sequence),
     KEY administration_audit_actor (actor, audit_sequence),
+    KEY administration_audit_on_behalf_of (on_behalf_of, audit_sequence),
+    KEY administration_audit_action (action, audit_sequence),
     KEY administration_audit_time (time)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

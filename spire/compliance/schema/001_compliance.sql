@@ -9,8 +9,7 @@ CREATE TABLE compliance_rules (
     author BIGINT NOT NULL,
     reason VARCHAR(1000) NOT NULL,
     updated BIGINT NOT NULL,
-    PRIMARY KEY (rule_id),
-    KEY compliance_rules_of_entry (entry_id, rule_id)
+    PRIMARY KEY (rule_id)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
 -- Every version that a rule ever had, the newest included.
@@ -87,6 +86,9 @@ CREATE TABLE compliance_audit_events (
     correlation_id VARCHAR(64) NOT NULL,
     PRIMARY KEY (audit_sequence),
     UNIQUE KEY compliance_audit_event (event_id),
-    KEY compliance_audit_of_entity (entity, audit_sequence),
-    KEY compliance_audit_of_actor (actor, audit_sequence)
+    KEY compliance_audit_entity (entity, audit_sequence),
+    KEY compliance_audit_actor (actor, audit_sequence),
+    KEY compliance_audit_on_behalf_of (on_behalf_of, audit_sequence),
+    KEY compliance_audit_action (action, audit_sequence),
+    KEY compliance_audit_time (time)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

@@ -61,8 +61,7 @@ CREATE TABLE execution_violations (
     epoch BIGINT NOT NULL,
     activity_sequence BIGINT NOT NULL,
     activity_time BIGINT NOT NULL,
-    PRIMARY KEY (epoch, activity_sequence),
-    KEY execution_violations_of_order (order_id)
+    PRIMARY KEY (epoch, activity_sequence)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
 -- The audit log; rows are never changed.
@@ -96,5 +95,7 @@ CREATE TABLE execution_audit_events (
     UNIQUE KEY execution_audit_place (epoch, activity_sequence),
     KEY execution_audit_entity (entity, audit_sequence),
     KEY execution_audit_actor (actor, audit_sequence),
+    KEY execution_audit_on_behalf_of (on_behalf_of, audit_sequence),
+    KEY execution_audit_action (action, audit_sequence),
     KEY execution_audit_time (time)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

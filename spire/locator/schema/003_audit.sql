@@ -23,5 +23,7 @@ CREATE TABLE locator_audit_events (
     UNIQUE KEY locator_audit_event (event_id),
     KEY locator_audit_entity (entity, audit_sequence),
     KEY locator_audit_actor (actor, audit_sequence),
+    KEY locator_audit_on_behalf_of (on_behalf_of, audit_sequence),
+    KEY locator_audit_action (action, audit_sequence),
     KEY locator_audit_time (time)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
