@@ -61,8 +61,8 @@ def main(context: click.Context, home: Path | None, date: str | None, as_json: b
 
     For example: bin/reset_risk_states.py --date 2013-10-07
 
-    It may be run again: an account that was opened on this date is not touched. One that a person must release is KEPT
-    as it is, with the reason. The exit status is 0 when the day is open, also with accounts that were KEPT.
+    It may be run again: an account that was opened on this date is not touched. One that is DISABLED
+    with positions or live orders, or that has no mark yet, is KEPT as it is, with the reason. The exit status is 0 when the day is open, also with accounts that were KEPT.
     """
     make_shell: Callable[..., Shell] = Shell if context.obj is None else context.obj
     shell = make_shell(environ=dict(os.environ), home=home, output=Output(as_json=as_json))
@@ -100,11 +100,14 @@ def _secret(layout: Layout) -> str:
 
 
 def firm_zone(layout: Layout) -> str:
-    """Return the time zone of the firm's day, as Order Execution of this instance has it. Raises Invalid."""
-    file = layout.configuration("order-execution")
+    """Return the time zone of the firm's day, as Administration of this instance has it. Raises Invalid.
+
+    Administration decides which dates have come: opening one must count days as it does.
+    """
+    file = layout.configuration("administration")
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-        return parse_zone(document.get("order_execution", {}).get("firm_zone", FIRM_ZONE))
+        return parse_zone(document.get("administration", {}).get("firm_zone", FIRM_ZONE))
     except (OSError, ValueError) as error:
         raise Invalid(f"The firm's zone cannot be read in {file}: {error}") from error
 
@@ -189,7 +192,10 @@ async def show_opened(spire: Spire, output: Output, business_date: str, accounts
     if accounts:
         output.table(COLUMNS, rows)
     if counts["KEPT"]:
-        output.note("A risk officer releases what was kept: spire risk release ACCOUNT --reason TEXT")
+        output.note(
+            "Risk completes accounts without a mark by itself. A risk officer releases the other KEPT ones: "
+            "spire risk release ACCOUNT --reason TEXT"
+        )
 
 
 async def _names(spire: Spire) -> dict[int, str]:

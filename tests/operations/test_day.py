@@ -25,34 +25,35 @@ class FirmDateTests(SynchronousTestCase):
         self.layout.etc.mkdir(parents=True)
 
     def write(self, text: str) -> None:
-        """Write Order Execution's configuration."""
-        self.layout.configuration("order-execution").write_text(text)
+        """Write Administration's configuration."""
+        self.layout.configuration("administration").write_text(text)
 
     def test_late_in_the_evening_it_is_still_yesterday_in_new_york(self) -> None:
         """By UTC the next day has begun; after midnight there it has."""
         self.assertEqual(firm_date(parse_timestamp("2013-10-08T03:59:59Z"), "America/New_York"), "2013-10-07")
         self.assertEqual(firm_date(parse_timestamp("2013-10-08T04:00:00Z"), "America/New_York"), "2013-10-08")
 
-    def test_the_zone_is_order_executions(self) -> None:
-        """Both must agree on the day."""
-        self.write('[order_execution]\nfirm_zone = "Asia/Tokyo"\n')
+    def test_the_zone_is_administrations(self) -> None:
+        """It decides which dates have come; what other servers are told does not count."""
+        self.layout.configuration("order-execution").write_text('[order_execution]\nfirm_zone = "Europe/Zurich"\n')
+        self.write('[administration]\nfirm_zone = "Asia/Tokyo"\n')
         self.assertEqual(firm_zone(self.layout), "Asia/Tokyo")
 
     def test_without_one_it_is_new_york(self) -> None:
-        """As for Order Execution."""
+        """As for Administration."""
         self.write("[run]\n")
         self.assertEqual(firm_zone(self.layout), FIRM_ZONE)
 
     def test_a_zone_that_there_is_not_is_refused_with_its_file(self) -> None:
         """Nobody guesses a date."""
-        self.write('[order_execution]\nfirm_zone = "America/Gotham"\n')
+        self.write('[administration]\nfirm_zone = "America/Gotham"\n')
         error = self.assertRaises(Invalid, firm_zone, self.layout)
         self.assertIn("America/Gotham", error.message)
-        self.assertIn("order-execution.toml", error.message)
+        self.assertIn("administration.toml", error.message)
 
     def test_without_a_configuration_it_is_refused(self) -> None:
         """On a machine that only has the client's file."""
-        self.assertIn("order-execution.toml", self.assertRaises(Invalid, firm_zone, self.layout).message)
+        self.assertIn("administration.toml", self.assertRaises(Invalid, firm_zone, self.layout).message)
 
 
 class ScriptTests(SynchronousTestCase):
@@ -76,7 +77,7 @@ class ScriptTests(SynchronousTestCase):
         """An instance of an earlier release has none until set-up runs again."""
         (self.layout.home / "authority.pem").write_text("")
         self.layout.configuration("client").write_text(DEPLOYMENT)
-        self.layout.configuration("order-execution").write_text("")
+        self.layout.configuration("administration").write_text("")
         result = self.run_script("--date", "2013-10-07")
         self.assertEqual(result.exit_code, 1)
         error = json.loads(result.stderr)["error"]
