@@ -1,0 +1,1 @@
+Only servers of the platform, which may register a service, follow limits, entitlements, portfolios, rules and halts of everybody; feeds and `operations_service` do not, and identities are for administrators and auditors.
