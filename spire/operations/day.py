@@ -37,6 +37,10 @@ FIRM_ZONE: Final = "America/New_York"
 OUTCOMES: Final = {"KEPT": "kept", "OPENED": "opened", "ALREADY_OPEN": "untouched"}
 """How the outcomes are told, what needs a person first."""
 
+KEPT_ADVICE: Final = (
+    "Risk completes accounts without a mark by itself. A risk officer releases the other KEPT ones: "
+    "spire risk release ACCOUNT --reason TEXT"
+)
 DATE_HELP: Final = "The business date, as 2013-10-07. [default: today in the firm's zone, or a later one that is open]"
 
 COLUMNS: Final = (
@@ -61,8 +65,9 @@ def main(context: click.Context, home: Path | None, date: str | None, as_json: b
 
     For example: bin/reset_risk_states.py --date 2013-10-07
 
-    It may be run again: an account that was opened on this date is not touched. One that is DISABLED
-    with positions or live orders, or that has no mark yet, is KEPT as it is, with the reason. The exit status is 0 when the day is open, also with accounts that were KEPT.
+    It may be run again: an account that was opened on this date is not touched. One that is DISABLED with
+    positions or live orders, or that has no mark yet, is KEPT as it is, with the reason. The exit status is 0 when the
+    day is open, also with accounts that were KEPT.
     """
     make_shell: Callable[..., Shell] = Shell if context.obj is None else context.obj
     shell = make_shell(environ=dict(os.environ), home=home, output=Output(as_json=as_json))
@@ -192,10 +197,7 @@ async def show_opened(spire: Spire, output: Output, business_date: str, accounts
     if accounts:
         output.table(COLUMNS, rows)
     if counts["KEPT"]:
-        output.note(
-            "Risk completes accounts without a mark by itself. A risk officer releases the other KEPT ones: "
-            "spire risk release ACCOUNT --reason TEXT"
-        )
+        output.note(KEPT_ADVICE)
 
 
 async def _names(spire: Spire) -> dict[int, str]:

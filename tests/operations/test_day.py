@@ -1,17 +1,25 @@
 """Which date the firm has, and what is refused before anybody is asked to open it."""
 
+import io
 import json
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 from click.testing import CliRunner, Result
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.operations.day import FIRM_ZONE, firm_date, firm_zone, main
+from spire.operations.commands.output import Output
+from spire.operations.day import FIRM_ZONE, KEPT_ADVICE, firm_date, firm_zone, main, show_opened
 from spire.operations.layout import Layout
+from spire.risk.values import ALREADY_OPEN, KEPT, OPENED, OpenedAccount
+from spire.testing.clock import ManualClock
+from spire.values.risk import RiskMode
 from spire.values.time import parse_timestamp
-from spire.wire.errors import Invalid
+from spire.wire.errors import Invalid, Unavailable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOYMENT = 'environment = "DEMO"\n[locator]\naddresses = ["127.0.0.1:1"]\nauthority = "../authority.pem"\n'
@@ -54,6 +62,50 @@ class FirmDateTests(SynchronousTestCase):
     def test_without_a_configuration_it_is_refused(self) -> None:
         """On a machine that only has the client's file."""
         self.assertIn("administration.toml", self.assertRaises(Invalid, firm_zone, self.layout).message)
+
+
+class NoNames:
+    """A Locator that tells no names."""
+
+    async def when_ready(self) -> None:
+        """Be away."""
+        raise Unavailable("the Locator is away")
+
+    def close(self) -> None:
+        """Need nothing more."""
+
+
+class TellingTests(SynchronousTestCase):
+    """What is told of a day that was opened."""
+
+    def told(self, *accounts: OpenedAccount) -> tuple[list[str], str]:
+        """Return the outcomes as they are listed, and what is noted beside them."""
+        stdout, stderr = io.StringIO(), io.StringIO()
+        subscriptions = SimpleNamespace(state=lambda *_: NoNames())
+        link = SimpleNamespace(session=SimpleNamespace(subscriptions=subscriptions))
+        spire = cast("Any", SimpleNamespace(link=link, clock=ManualClock()))
+        output = Output(as_json=True, stdout=stdout, stderr=stderr)
+        self.successResultOf(Deferred.fromCoroutine(show_opened(spire, output, "2013-10-08", accounts)))
+        rows = [json.loads(line) for line in stdout.getvalue().splitlines()]
+        return [row["outcome"] for row in rows[1:]], " ".join(stderr.getvalue().split())
+
+    def test_what_needs_somebody_comes_first_with_what_he_may_do(self) -> None:
+        """Accounts without a mark need nobody: Risk goes on by itself."""
+        outcomes, note = self.told(
+            OpenedAccount(trading_account_id=1, outcome=OPENED, mode=RiskMode.ACTIVE),
+            OpenedAccount(trading_account_id=2, outcome=KEPT, mode=RiskMode.ACTIVE, reason="no mark of BAC"),
+        )
+        self.assertEqual(outcomes, [KEPT, OPENED])
+        self.assertIn(KEPT_ADVICE, note)
+
+    def test_under_a_persons_halt_nothing_is_advised(self) -> None:
+        """The account is open; the halt is named beside it, and stays."""
+        halted = OpenedAccount(trading_account_id=1, outcome=OPENED, mode=RiskMode.ACTIVE, reason="halt 7 is in force")
+        outcomes, note = self.told(
+            halted, OpenedAccount(trading_account_id=2, outcome=ALREADY_OPEN, mode=RiskMode.ACTIVE)
+        )
+        self.assertEqual(outcomes, [OPENED, ALREADY_OPEN])
+        self.assertNotIn("release", note)
 
 
 class ScriptTests(SynchronousTestCase):
