@@ -1,8 +1,9 @@
 """What Risk does to the world: sets halts, writes risk states, cancels orders, closes positions."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 
 from spire.administration.client import AdministrationClient
@@ -20,6 +21,7 @@ from spire.values.time import Timestamp
 from spire.wire.errors import Conflict, SpireError
 
 ORIGIN = "risk"
+FAILED: Final = "The Risk Server is at fault here, its log says why"
 
 
 class Acting:
@@ -104,11 +106,31 @@ class Acting:
 
     async def cancel(self, account_id: int, order_ids: Iterable[int]) -> None:
         """Cancel orders, all at once; the next look finds those that still live."""
-        calls = [Deferred.fromCoroutine(self._cancel(account_id, order_id)) for order_id in order_ids]
-        for call in calls:
-            await call
+        await self._at_once(account_id, [self._cancel(account_id, order_id) for order_id in order_ids])
 
-    async def close(self, account_id: int, order: FlattenOrder) -> str | None:
+    async def close_all(self, account_id: int, orders: Iterable[FlattenOrder]) -> tuple[str, ...]:
+        """Send the orders that close positions, all at once; return why some were refused."""
+        found = await self._at_once(account_id, [self._close(account_id, order) for order in orders])
+        return tuple(each for each in found if each is not None)
+
+    async def _at_once(
+        self, account_id: int, calls: Iterable[Coroutine[Deferred[Any], Any, str | None]]
+    ) -> list[str | None]:
+        """Return what each call came to; one that is slow or at fault keeps no other from being made."""
+        started = [Deferred.fromCoroutine(call) for call in calls]
+        found: list[str | None] = []
+        results: list[tuple[bool, Any]] = await DeferredList(started, consumeErrors=True)
+        for is_done, result in results:
+            if is_done:
+                found.append(result)
+            elif isinstance(result.value, CancelledError):
+                result.raiseException()
+            else:
+                self._log.failure("an order of {name} failed", result, name=self._facts.name(account_id))
+                found.append(f"{FAILED}: {result.type.__name__}")
+        return found
+
+    async def _close(self, account_id: int, order: FlattenOrder) -> str | None:
         """Send an order that closes a position; return why it was refused, if it was."""
         ticker = self._ticker(order.instrument_id)
         request = OrderRequest(

@@ -310,8 +310,8 @@ class Supervision:
 
     async def _flatten(self, watched: Watched, found: Course) -> None:
         """Send the orders that close positions, and tell what cannot be closed now."""
-        refused = [await self._acting.close(watched.account_id, order) for order in found.orders]
-        self._tell_pending(watched, (*found.pending, *(each for each in refused if each is not None)))
+        refused = await self._acting.close_all(watched.account_id, found.orders)
+        self._tell_pending(watched, (*found.pending, *refused))
 
     def _tell_pending(self, watched: Watched, pending: tuple[str, ...]) -> None:
         """Keep why positions cannot be closed, and alarm once for each cause."""

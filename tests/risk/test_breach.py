@@ -1,7 +1,11 @@
 """What follows a loss beyond the limit, until the account is flat, also over restarts."""
 
-from spire.execution.values import HaltRequest
-from spire.risk.supervision import Supervision
+from twisted.internet.defer import Deferred
+
+from spire.execution.client import OrderExecutionClient
+from spire.execution.values import HaltRequest, OrderRequest, OrderView
+from spire.risk.acting import FAILED, ORIGIN
+from spire.risk.supervision import Supervision, Watched
 from spire.values.amounts import Money
 from spire.values.orders import Channel, Side, Status, TimeInForce
 from spire.values.risk import HaltMode, HaltScope, RiskMode
@@ -228,6 +232,85 @@ class StateTests(RiskRoomTestCase):
         self.assertIs(self.mode(), RiskMode.DISABLED)
         self.assertIs(self.status(resting), Status.CANCELED)
         self.assertEqual(self.held(), 0)
+
+    def test_a_slow_answer_for_one_position_delays_no_other(self) -> None:
+        """Both orders are sent together; the account waits for the answer that is missing, the other position is closed."""
+        self.hold_two()
+        answer: Deferred[None] = Deferred()
+        submit, asked = OrderExecutionClient.submit, []
+
+        async def slow(client: OrderExecutionClient, request: OrderRequest) -> OrderView:
+            if request.origin == ORIGIN:
+                asked.append(request.ticker)
+                if len(asked) == 1:
+                    await answer
+            return await submit(client, request)
+
+        self.patch(OrderExecutionClient, "submit", slow)
+        self.set_limits(allowed_state=RiskMode.DISABLED)
+        self.advance(3.0)
+        self.assertEqual(sorted(asked), ["BAC.XNYS", "IBM.XNYS"])
+        self.assertEqual(sorted((self.held(), self.held(IBM))), [0, 10])
+        answer.callback(None)
+        self.advance(2.0)
+        self.assertEqual((self.held(), self.held(IBM)), (0, 0))
+
+    def test_a_fault_at_one_order_keeps_no_other_from_being_closed(self) -> None:
+        """It is logged and told as pending, and the next look tries again."""
+        self.hold_two()
+        submit, faults = OrderExecutionClient.submit, [ValueError("a fault")] * 2
+
+        async def failing(client: OrderExecutionClient, request: OrderRequest) -> OrderView:
+            if request.origin == ORIGIN and request.ticker == "BAC.XNYS" and faults:
+                raise faults.pop()
+            return await submit(client, request)
+
+        self.patch(OrderExecutionClient, "submit", failing)
+        told = self.patch_pending()
+        self.set_limits(allowed_state=RiskMode.DISABLED)
+        self.advance(5.0)
+        self.assertIn((f"{FAILED}: ValueError",), told)
+        self.assertEqual((self.held(), self.held(IBM), faults), (0, 0, []))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
+
+    def test_a_fault_at_one_cancel_stops_nothing_else(self) -> None:
+        """However often it comes back: the other orders are cancelled, and what can be closed is."""
+        self.hold_two()
+        resting = [self.submit(Side.SELL, 1, price) for price in (15.00, 15.10, 15.20)]
+        cancel, faulty = OrderExecutionClient.cancel, {resting[0].submission.order_id}
+
+        async def failing(client: OrderExecutionClient, order_id: int) -> object:
+            if order_id in faulty:
+                raise ValueError("a fault")
+            return await cancel(client, order_id)
+
+        self.patch(OrderExecutionClient, "cancel", failing)
+        self.set_limits(allowed_state=RiskMode.DISABLED)
+        self.advance(5.0)
+        self.assertEqual([self.status(order) for order in resting], [Status.NEW, Status.CANCELED, Status.CANCELED])
+        self.assertEqual((self.held(), self.held(IBM)), (1, 0))
+        faulty.clear()
+        self.advance(3.0)
+        self.assertEqual((self.status(resting[0]), self.held()), (Status.CANCELED, 0))
+        self.assertTrue(self.flushLoggedErrors(ValueError))
+
+    def hold_two(self) -> None:
+        """Hold ten shares of each of two instruments."""
+        self.quote(20.00, 20.02, instrument=IBM)
+        self.submit(Side.BUY, 10)
+        self.submit(Side.BUY, 10, ticker="IBM.XNYS")
+
+    def patch_pending(self) -> list[tuple[str, ...]]:
+        """Return what supervision will have told as pending."""
+        told: list[tuple[str, ...]] = []
+        original = Supervision._tell_pending
+
+        def tell(supervision: Supervision, watched: Watched, pending: tuple[str, ...]) -> None:
+            told.append(pending)
+            original(supervision, watched, pending)
+
+        self.patch(Supervision, "_tell_pending", tell)
+        return told
 
     def test_a_closed_session_is_waited_out(self) -> None:
         """FLATTEN_PENDING with the reason; it goes on when the market is open again."""
