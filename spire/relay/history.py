@@ -14,12 +14,15 @@ from spire.relay.pages import SharedPages
 from spire.series.interfaces import ISeries, Series
 from spire.series.loads import Connected, Loaded, load
 from spire.series.query import Interruption, LimitFrom, Query, validate
-from spire.wire.errors import Forbidden, NotAuthenticated, Unavailable
+from spire.wire.errors import Forbidden, Invalid, NotAuthenticated, Unavailable
 from spire.wire.server_session import Session
 from spire.wire.topics import HistoryChunk
 
 PAGES_AT_ONCE: Final = 48
 """Pages on their way from upstream at a time, which lets a session have 64 loads under way."""
+
+LARGEST_TAIL: Final = 1_000_000
+"""Records of a TAIL at most: it is in memory as a whole, since its oldest record, which comes first, is the last one found."""
 
 
 @implementer(ISeries)
@@ -36,9 +39,17 @@ class UpstreamHistory:
         self._shared = SharedPages(self._stretch)
 
     async def load(self, session: Session, query: Query) -> Series:  # noqa: ARG002 (the gate has checked it)
-        """Return history as Market Data would. A TAIL is read in one go, anything else in pages from its start."""
+        """Return history as Market Data would. A TAIL is read in one go, anything else in pages from its start.
+
+        Raises Invalid for a TAIL of more than a million records.
+        """
         validate(query)
         is_tail = query.limit is not None and query.limit_from is LimitFrom.TAIL
+        if is_tail and query.limit is not None and query.limit > LARGEST_TAIL:
+            raise Invalid(
+                f"A relay takes the last {LARGEST_TAIL:,} records at most: ask for more by sequence or time.",
+                argument="limit",
+            )
         first = await self.page(query if is_tail else _portion(query, query.limit))
         chunks = _tail(first) if is_tail else self._pages(query, first)
         codec = CODECS[parse_topic(query.topic)[0]]

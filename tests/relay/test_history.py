@@ -180,6 +180,15 @@ class ErrorTests(QueryTestCase):
         """As Market Data says it."""
         self.refused(Query(topic=TOPIC, feed_session=99), NotFound)
 
+    def test_a_tail_that_would_fill_the_memory_is_invalid(self) -> None:
+        """One of a million records is answered; more are asked by sequence or time, or from the head."""
+        error = self.refused(Query(topic=TOPIC, limit=1_000_001), Invalid)
+        self.assertEqual(error.details["argument"], "limit")
+        self.assertIn("by sequence or time", error.message)
+        self.assertEqual(len(self.loaded(self.relayed, Query(topic=TOPIC, limit=1_000_000)).records), 1_000)
+        head = Query(topic=TOPIC, limit=10**9, limit_from=LimitFrom.HEAD)
+        self.assertEqual(len(self.loaded(self.relayed, head).records), 1_000)
+
     def test_a_name_that_is_no_topic_is_not_found(self) -> None:
         """The relay knows that by itself."""
         for name in ("trade/x", "candles/1", "trade/4000000"):
