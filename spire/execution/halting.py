@@ -95,7 +95,7 @@ class Halting:
         Raises Forbidden, NotFound, Invalid, Unsupported; Unavailable while the journal takes nothing: the halt holds all the same.
         """
         asked = evolve(request, reason=request.reason[:LONGEST_REASON])
-        place = f"{request.scope.name.lower()}:{request.scope_id}"
+        place = _entity(request)
         async with self._trail.attempt(session, SET, place, self._record, asked=asked, reason=asked.reason):
             actor = self._actor(session)
             self._check(request, actor)
@@ -106,7 +106,8 @@ class Halting:
 
         Raises Forbidden, NotFound, Invalid, Conflict for one that has ended; Unavailable while the journal takes nothing.
         """
-        async with self._trail.attempt(session, RELEASE, f"halt:{halt_id}", self._record, reason=reason):
+        asked, place = json.dumps({"halt_id": str(halt_id)}), self._place(halt_id)
+        async with self._trail.attempt(session, RELEASE, place, self._record, asked=asked, reason=reason):
             actor = self._actor(session)
             halt = self._orders.halts.find(halt_id)
             check_release(halt, reason, actor)
@@ -125,7 +126,7 @@ class Halting:
         self,
         scope: str = "FIRM",
         scope_id: int | str = 0,
-        mode: str = "NO_NEW",
+        mode: str = "NO_OPENING",
         reason: str = "",
         cancel_all: bool = False,
     ) -> object:
@@ -138,14 +139,15 @@ class Halting:
             "cancel_all": cancel_all,
         }
         actor = Actor(account_id=None)
-        async with self._attempt_here(SET, "halt:0", asked=plain):
+        async with self._attempt_here(SET, _asked_entity(scope, scope_id), asked=plain):
             request = _read_request(plain)
             self._check(request, actor)
         return to_plain(await self._set(request, actor, self._trail.local))
 
     async def release_here(self, halt_id: int | str, reason: str = "") -> object:
         """Release a halt that was set on this host."""
-        async with self._attempt_here(RELEASE, f"halt:{halt_id}", asked={"halt_id": halt_id, "reason": reason}):
+        asked = {"halt_id": halt_id, "reason": reason}
+        async with self._attempt_here(RELEASE, self._place(halt_id), asked=asked):
             halt = self._orders.halts.find(_read_id(halt_id))
             check_release(halt, reason, Actor(account_id=None))
         return to_plain(await self._release(halt, reason, None, self._trail.local))
@@ -178,6 +180,15 @@ class Halting:
         if request.scope is HaltScope.TRADING_ACCOUNT:
             access.trading_account(self._directory, request.scope_id)
 
+    def _place(self, halt_id: object) -> str:
+        """Return the entity under which a release is audited: what the halt stops, or the halt where none is in force."""
+        try:
+            number = _read_id(halt_id)
+        except Invalid:
+            return "halt:0"
+        found = next((halt for halt in self._orders.halts.in_force if halt.halt_id == number), None)
+        return f"halt:{str(number)[:LONGEST_ID]}" if found is None else _entity(found)
+
     async def _set(self, request: HaltRequest, actor: Actor, make_event: MakeEvent) -> HaltOutcome:
         halts = self._orders.halts
         before = halts.same(request, actor)
@@ -199,7 +210,7 @@ class Halting:
                 actions=before.actions | request.actions,
                 announces=max(filter(None, (before.announces, request.announces)), default=None),
             )
-        event = make_event(SET, f"halt:{halt.halt_id}", before=before, after=halt, reason=request.reason)
+        event = make_event(SET, _entity(halt), before=before, after=halt, reason=request.reason)
         if halt == before:
             self._take(evolve(event, text=IN_FORCE))
         else:
@@ -232,7 +243,7 @@ class Halting:
 
     def _append_release(self, halt: Halt, reason: str, by: int | None, make_event: MakeEvent) -> Halt:
         released = evolve(halt, released=self._clock.now(), released_by=by, release_reason=reason)
-        self._take(released, make_event(RELEASE, f"halt:{halt.halt_id}", before=halt, after=released, reason=reason))
+        self._take(released, make_event(RELEASE, _entity(halt), before=halt, after=released, reason=reason))
         self._log.warn("halt {number} has ended: {reason}", number=halt.halt_id, reason=reason)
         return released
 
@@ -281,6 +292,18 @@ class Halting:
             self._topic.put(str(halt.halt_id), halt)
         else:
             self._topic.remove(str(halt.halt_id))
+
+
+def _entity(halt: HaltRequest | Halt) -> str:
+    """Return the entity under which all that befalls a halt is audited: what it stops."""
+    return f"{halt.scope.name.lower()}:{halt.scope_id}"
+
+
+def _asked_entity(scope: object, scope_id: object) -> str:
+    """Return the entity of what an operator asks for; `halt:0` where that names nothing that could be halted."""
+    kind, number = str(scope), str(scope_id)
+    is_number = number.isascii() and number.isdigit() and len(number) < LONGEST_ID
+    return f"{kind.lower()}:{number}" if kind in HaltScope.__members__ and is_number else "halt:0"
 
 
 def _read_request(plain: Mapping[str, object]) -> HaltRequest:

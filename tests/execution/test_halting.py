@@ -119,7 +119,7 @@ class OfficerTests(HaltTestCase):
         self.assertEqual(len(firm.halts), 1)
         self.assertEqual(
             [(audit.entity, audit.reason, audit.outcome) for audit in firm.audits],
-            [("halt:1", "something is wrong", DONE), ("halt:1", "it is still wrong", DONE)],
+            [("firm:0", "something is wrong", DONE), ("firm:0", "it is still wrong", DONE)],
         )
         self.assertEqual(firm.audits[1].before, firm.audits[1].after)
         self.assertIn("in force already", firm.audits[1].text or "")
@@ -137,14 +137,34 @@ class OfficerTests(HaltTestCase):
         self.assertEqual(
             [(each.action, each.entity, each.outcome) for each in audits],
             [
-                ("halt.set", "halt:1", DONE),
-                ("halt.release", "halt:1", "FORBIDDEN"),
-                ("halt.release", "halt:1", DONE),
+                ("halt.set", "firm:0", DONE),
+                ("halt.release", "firm:0", "FORBIDDEN"),
+                ("halt.release", "firm:0", DONE),
                 ("halt.release", "halt:1", "CONFLICT"),
                 ("halt.release", "halt:99", "NOT_FOUND"),
                 ("halt.release", "halt:1", "CONFLICT"),
             ],
         )
+
+    def test_all_that_befalls_a_halt_is_found_by_what_it_stops(self) -> None:
+        """Refused, set, a release refused, released: one entity, which is the trading account's, with the halt's id."""
+        self.refusal(self.trader("demo_trader").set_halt(self.of_account()))
+        halt = self.result(self.one.set_halt(self.of_account())).halt
+        self.refusal(self.one.release_halt(halt.halt_id, "mine"))
+        self.release(self.other, halt)
+        entity = f"trading_account:{self.account.trading_account_id}"
+        events, _ = self.result(audit_events(self.trader("administrator").session, AuditQuery(entity=entity)))
+        self.assertEqual(
+            [(event.action, event.outcome) for event in reversed(events)],
+            [
+                ("halt.set", "FORBIDDEN"),
+                ("halt.set", DONE),
+                ("halt.release", "FORBIDDEN"),
+                ("halt.release", DONE),
+            ],
+        )
+        for event in events[:3]:
+            self.assertIn(f'"halt_id": "{halt.halt_id}"', event.after or "")
 
     def test_nobody_else_sets_or_releases(self) -> None:
         """A trader, an administrator, another service: FORBIDDEN, written down, without effect."""
@@ -196,7 +216,7 @@ class OfficerTests(HaltTestCase):
         self.release(self.other, halt)
         administrator = self.trader("administrator")
         page: tuple[tuple[AuditEvent, ...], int | None] = self.result(
-            audit_events(administrator.session, AuditQuery(entity="halt:1"))
+            audit_events(administrator.session, AuditQuery(entity="firm:0"))
         )
         (released, was_set), before = page
         self.assertIsNone(before)

@@ -167,6 +167,13 @@ class HostTests(HaltTestCase):
         events, _ = self.result(self.store.audit(AuditQuery()))
         return list(reversed(events))
 
+    def test_a_halt_stops_what_opens_unless_more_is_asked(self) -> None:
+        """As `spire halt set` does; what reduces passes."""
+        self.submit(Side.BUY, 100)
+        self.assertEqual(self.verb("halt", reason="fire")["halt"]["mode"], "NO_OPENING")
+        self.assertEqual(self.refused(Side.BUY, 1, 13).coded, "HALTED")
+        self.submit(Side.SELL, 100)
+
     def test_a_single_account_can_be_halted(self) -> None:
         """By its id."""
         number = str(self.account.trading_account_id)
@@ -197,6 +204,13 @@ class HostTests(HaltTestCase):
         self.assertIsInstance(self.refused_verb("release_halt", halt_id="one", reason="x"), Invalid)
         self.assertIsInstance(self.refused_verb("release_halt", halt_id=1, reason="x"), NotFound)
         self.assertEqual(self.in_force(), [])
+        self.assertEqual(
+            [audit.entity for audit in self.everything_of_the_store()],
+            [
+                *("halt:0", "halt:0", "firm:0", "firm:0", "halt:0", "firm:0", "halt:0"),
+                *("venue:8", f"trading_account:{2**40}", "halt:0", "halt:1"),
+            ],
+        )
         self.assertEqual(
             [audit.outcome for audit in self.everything_of_the_store()],
             ["INVALID"] * 7 + ["UNSUPPORTED", "NOT_FOUND", "INVALID", "NOT_FOUND"],

@@ -1,0 +1,1 @@
+Audit events of halts are found by what they stop (`firm:0`, `trading_account:<id>`), refused or done, and those of revoked grants by the account; the verb `halt` of the admin socket stops what opens unless `mode` says more.
