@@ -126,7 +126,7 @@ class AdministrationClient:
         return int((await self._call(CreateAccount, name=name, password=password, role=role))["account_id"])
 
     async def change_roles(
-        self, account_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = (), reason: str = ""
+        self, account_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = (), reason: str
     ) -> None:
         """Move an account between the role directories."""
         await self._call(ChangeRoles, account_id=account_id, add=tuple(add), remove=tuple(remove), reason=reason)

@@ -75,8 +75,8 @@ class CreateAccount(Command):
 class ChangeRoles(Command):
     """Move an account between the role directories: all of it or nothing; administrators only.
 
-    `add` and `remove` hold roles as in CreateAccount. Raises FORBIDDEN, NOT_FOUND, CONFLICT (the last administrator, no
-    role left).
+    `add` and `remove` hold roles as in CreateAccount. Raises FORBIDDEN, NOT_FOUND, INVALID (no reason), CONFLICT (the last
+    administrator, no role left).
     """
 
     arguments = [

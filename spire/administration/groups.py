@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from spire.administration import access
+from spire.administration import access, checks
 from spire.administration.commits import Commits, Deed
 from spire.administration.values import Trader, TradingGroup
 from spire.definitions.client import DefinitionsClient
@@ -162,6 +162,7 @@ class Groups:
             account = access.account(self._directory, account_id)
             if account.account_kind is not AccountKind.PERSON:
                 raise Conflict(f"{account.name} is a service; services hold capabilities, not roles.")
+            checks.check_reason(reason)
             gained = {place.directory_id: place for place in (self._place(role, "add") for role in add)}
             lost = {place.directory_id: place for place in (self._place(role, "remove") for role in remove)}
             if gained.keys() & lost.keys():

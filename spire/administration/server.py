@@ -1,5 +1,6 @@
 """The Administration Server: limits, risk states, entitlements, identities and business days, by session."""
 
+import json
 from collections.abc import Callable
 from typing import Final
 
@@ -196,7 +197,10 @@ class AdministrationService:
 
     async def revoke(self, session: Session, grant_id: int, reason: str) -> EntitlementGrant:
         """Revoke a grant; administrators only. One that is revoked already stays as it is."""
-        deed = Deed(session=session, action="entitlement.revoke", entity=f"grant:{grant_id}", reason=reason)
+        held = self._board.grant(grant_id)
+        entity = f"grant:{grant_id}" if held is None else f"account:{held.terms.account_id}"
+        asked = json.dumps({"grant_id": str(grant_id)})
+        deed = Deed(session=session, action="entitlement.revoke", entity=entity, asked=asked, reason=reason)
         async with self._commits.attempt(deed):
             access.require_role(self._directory, session.identity, ADMINISTRATOR)
             checks.check_reason(reason)
@@ -211,6 +215,7 @@ class AdministrationService:
                 revoked_by=session.identity.account_id,
                 revoke_reason=reason,
             )
+            deed = evolve(deed, entity=f"account:{former.terms.account_id}")
             done = await self._commits.revoke(deed, former, revoked)
             return done or await read(self._store.grant(grant_id)) or former
 

@@ -68,6 +68,18 @@ class GrantTests(EntitlementTestCase):
         self.assertEqual(self.outcomes("entitlement.grant"), ["FORBIDDEN"] * 3 + [DONE])
         self.assertEqual(self.outcomes("entitlement.revoke"), ["FORBIDDEN"])
 
+    def test_all_that_befalls_a_grant_is_found_by_the_account(self) -> None:
+        """Granted, refused to a stranger, revoked: of one entity, with the grant's id."""
+        grant = self.run_it(self.grant())
+        self.refusal(self.client("tess").revoke(grant.grant_id, "no"))
+        self.run_it(self.client().revoke(grant.grant_id, "he left"))
+        found = self.events(entity=f"account:{self.tess}")
+        self.assertEqual(
+            [(event.action, event.outcome) for event in found if event.action.startswith("entitlement.")],
+            [("entitlement.revoke", DONE), ("entitlement.revoke", "FORBIDDEN"), ("entitlement.grant", DONE)],
+        )
+        self.assertIn(f'"grant_id": "{grant.grant_id}"', found[1].after or "")
+
     def refused(self, kind: type[Exception], argument: str | None, **changed: Any) -> None:
         """Check how a bad grant is refused, and that it is on record."""
         error = self.refusal(self.grant(**changed))
@@ -120,6 +132,7 @@ class GrantTests(EntitlementTestCase):
         """NOT_FOUND, on record."""
         self.assertIsInstance(self.refusal(self.client().revoke(999_999, "x")), NotFound)
         self.assertEqual(self.outcomes("entitlement.revoke"), ["NOT_FOUND"])
+        self.assertEqual(self.events(action="entitlement.revoke")[0].entity, "grant:999999")
 
     def test_others_grants_are_not_shown(self) -> None:
         """Only an administrator sees anybody's."""

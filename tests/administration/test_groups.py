@@ -253,20 +253,21 @@ class RoleTests(GroupTestCase):
         self.assertIsInstance(self.refusal(self.spire("ada").link.calls.make_directory("x", ROOT_ID)), Forbidden)
 
     def test_what_makes_no_sense_is_refused(self) -> None:
-        """Unknown roles, groups, accounts; services; what he is not; both at once."""
+        """Unknown roles, groups, accounts; services; what he is not; both at once; no reason."""
         number = self.make_account("aud", "auditor")
         client = self.client()
         service = self.spire("risk_service").account_id
         cases = (
-            (client.change_roles(number, add=("king",)), "INVALID"),
-            (client.change_roles(number, add=("manager:nowhere",)), "NOT_FOUND"),
-            (client.change_roles(number, add=("manager",)), "INVALID"),
-            (client.change_roles(number, add=("service",)), "INVALID"),
-            (client.change_roles(999_999, add=("auditor",)), "NOT_FOUND"),
-            (client.change_roles(service, add=("auditor",)), "CONFLICT"),
-            (client.change_roles(number, remove=("operator",)), "CONFLICT"),
-            (client.change_roles(number, add=("auditor",), remove=("auditor",)), "INVALID"),
-            (self.client("demo_trader").change_roles(number, add=("operator",)), "FORBIDDEN"),
+            (client.change_roles(number, add=("king",), reason="x"), "INVALID"),
+            (client.change_roles(number, add=("manager:nowhere",), reason="x"), "NOT_FOUND"),
+            (client.change_roles(number, add=("manager",), reason="x"), "INVALID"),
+            (client.change_roles(number, add=("service",), reason="x"), "INVALID"),
+            (client.change_roles(999_999, add=("auditor",), reason="x"), "NOT_FOUND"),
+            (client.change_roles(service, add=("auditor",), reason="x"), "CONFLICT"),
+            (client.change_roles(number, remove=("operator",), reason="x"), "CONFLICT"),
+            (client.change_roles(number, add=("auditor",), remove=("auditor",), reason="x"), "INVALID"),
+            (client.change_roles(number, add=("operator",), reason=" "), "INVALID"),
+            (self.client("demo_trader").change_roles(number, add=("operator",), reason="x"), "FORBIDDEN"),
         )
         codes = [self.refusal(work).coded for work, _ in cases]
         self.assertEqual(codes, [code for _, code in cases])

@@ -79,10 +79,10 @@ async def audit(
 ) -> None:
     """Show the latest changes and refused attempts of all servers, oldest first; for auditors and administrators.
 
-        For example: spire-admin audit --server administration --actor administrator --last 20
+    For example: spire-admin audit --server administration --actor administrator --last 20
 
-    "By" is the person, "Via" the service that acted for him, if one did. With --json each event is whole, with what was before and after. A log that cannot be read is an error, behind what
-        the others hold.
+    "By" is the person, "Via" the service that acted for him, if one did. With --json each event is whole, with what
+    was before and after. A log that cannot be read is an error, behind what the others hold.
     """
     account = None if actor is None else await _account_id(spire, actor)
     query = AuditQuery(limit=min(limit, PAGE), actor=account, entity=entity, action=action, since=since, until=until)

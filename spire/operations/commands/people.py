@@ -83,14 +83,14 @@ async def show(spire: Spire, output: Output, account: str) -> None:
 @account_argument
 @click.option("--add", multiple=True, metavar="ROLE", help=f"Give this role: {ROLE_HELP}.")
 @click.option("--remove", multiple=True, metavar="ROLE", help="Take this role.")
-@click.option("--reason", default="", help="Why; it is kept with the change.")
+@click.option("--reason", required=True, help="Why; it is kept with the change.")
 @logged_in
 async def roles(
     spire: Spire, output: Output, account: str, add: tuple[str, ...], remove: tuple[str, ...], reason: str
 ) -> None:
     """Give and take roles of ACCOUNT, all of it or nothing, and show them.
 
-    For example: spire-admin account roles ann --add manager:arbitrage --remove trader:arbitrage
+    For example: spire-admin account roles ann --add manager:arbitrage --remove trader:arbitrage --reason promoted
     """
     found = await principal(spire, account)
     if add or remove:

@@ -75,10 +75,12 @@ class GroupTests(AdminTestCase):
     def test_roles_are_given_and_taken_and_shown(self) -> None:
         """All of it or nothing."""
         self.admin("account", "create", "rob", "--role", "auditor")
-        (row,) = self.admin("account", "roles", "rob", "--add", "risk_officer", "--remove", "auditor")
+        (row,) = self.admin(
+            "account", "roles", "rob", "--add", "risk_officer", "--remove", "auditor", "--reason", "promoted"
+        )
         self.assertEqual(row["roles"], "risk_officer")
-        self.assertEqual(self.refusal("account", "roles", "rob", "--add", "king")["code"], "INVALID")
-        (row,) = self.admin("account", "roles", "rob")
+        self.assertEqual(self.refusal("account", "roles", "rob", "--add", "king", "--reason", "x")["code"], "INVALID")
+        (row,) = self.admin("account", "show", "rob")
         self.assertEqual(row["roles"], "risk_officer")
 
     def test_a_trader_who_leaves_a_group_leaves_his_trading_accounts_there(self) -> None:
@@ -86,13 +88,13 @@ class GroupTests(AdminTestCase):
         self.admin("group", "create", "lambda")
         self.admin("group", "create", "mu")
         self.admin("trader", "create", "leo", "--group", "lambda")
-        said = self.note("account", "roles", "leo", "--add", "trader:mu", "--remove", "trader:lambda")
+        said = self.note("account", "roles", "leo", "--add", "trader:mu", "--remove", "trader:lambda", "--reason", "x")
         self.assertIn("Trading accounts of leo stay where they are: in group lambda", said)
-        self.assertEqual(self.note("account", "roles", "leo", "--add", "auditor"), "")
+        self.assertEqual(self.note("account", "roles", "leo", "--add", "auditor", "--reason", "x"), "")
 
     def test_the_last_administrator_stays(self) -> None:
         """Else nobody could make one."""
-        error = self.refusal("account", "roles", "administrator", "--remove", "administrator")
+        error = self.refusal("account", "roles", "administrator", "--remove", "administrator", "--reason", "x")
         self.assertEqual(error["code"], "CONFLICT")
 
     def test_a_profile_is_written_field_by_field(self) -> None:
@@ -120,7 +122,11 @@ class GroupTests(AdminTestCase):
 
     def test_an_account_that_is_not_there_is_not_found(self) -> None:
         """Whatever is asked of it."""
-        for words in (("account", "roles", "ghost"), ("account", "disable", "ghost"), ("entitle", "list", "ghost")):
+        for words in (
+            ("account", "roles", "ghost", "--reason", "x"),
+            ("account", "disable", "ghost"),
+            ("entitle", "list", "ghost"),
+        ):
             self.assertEqual(self.refusal(*words)["code"], "NOT_FOUND", words)
 
 

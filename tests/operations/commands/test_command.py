@@ -86,10 +86,18 @@ class CommandLineTests(SynchronousTestCase):
             ["entitle", "grant", "ann", "--venue", "XNYS"],
             ["rule", "add", "--on", "desk", "--reject"],
             ["halt", "set", "--firm"],
+            ["account", "roles", "ann", "--add", "auditor"],
         ):
             result = CliRunner().invoke(admin.main, words, env={"SPIRE_HOME": str(self.home)}, prog_name="spire-admin")
             self.assertEqual(result.exit_code, 2, words)
             self.assertIn("--reason", result.stderr)
+
+    def test_the_help_of_audit_is_one_text_that_fits(self) -> None:
+        """Indented once, as the help of every command."""
+        help_ = CliRunner().invoke(admin.main, ["audit", "--help"], prog_name="spire-admin").stdout.splitlines()
+        (example,) = [line for line in help_ if "For example:" in line]
+        self.assertTrue(example.startswith("  For example: spire-admin audit "), example)
+        self.assertEqual([line for line in help_ if len(line) > 80], [])
 
     def test_the_version_is_told(self) -> None:
         """Also in a checkout that is not installed."""

@@ -199,7 +199,7 @@ class RiskTests(FollowTestCase):
         self.platform.advance(3.0)
         limits = [json.loads(line)["net_loss"] for line in written]
         self.assertEqual((limits[0], limits[-1]), (None, "777"))
-        self.admin("account", "roles", "max", "--add", "trader:theta", "--remove", "manager:theta")
+        self.admin("account", "roles", "max", "--add", "trader:theta", "--remove", "manager:theta", "--reason", "x")
         self.platform.advance(5.0)
         self.failureResultOf(following, SpireError)
 

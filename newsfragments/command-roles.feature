@@ -1,0 +1,1 @@
+`spire-admin account roles` needs a `--reason`, as every change that is kept does.
