@@ -144,7 +144,7 @@ def read_rule(schema: str, parameters: str) -> Rule:
 
 @frozen(kw_only=True)
 class Breach:
-    """A rule that an order broke; `rule_version` and `state` are those in force."""
+    """A rule that an order broke: `entry` is its version in force, `broken` says how."""
 
     entry: RuleEntry
     broken: Broken
@@ -161,28 +161,25 @@ class Breach:
 
 
 class RuleBook:
-    """The rules in force, read once, by the directory entry that carries them. `version` counts its changes."""
+    """The rules in force, read once, by the directory entry that carries them."""
 
     def __init__(self, entries: Iterable[RuleEntry] = ()) -> None:
         self._rules: dict[int, dict[int, tuple[RuleEntry, Rule | None]]] = {}
-        self.version = 0
         for entry in entries:
             self.put(entry)
 
     def put(self, entry: RuleEntry) -> None:
         """Take over a rule's newest version; one that cannot be read is kept, and breaks for every order."""
-        rule: Rule | None = None
+        rule: Rule | None
         try:
             rule = read_rule(entry.schema, entry.parameters)
         except RuleError:
             rule = None
         self._rules.setdefault(entry.entry_id, {})[entry.rule_id] = (entry, rule)
-        self.version += 1
 
     def remove(self, entry: RuleEntry) -> None:
         """Forget a rule."""
         self._rules.get(entry.entry_id, {}).pop(entry.rule_id, None)
-        self.version += 1
 
     def on(self, entry_id: int) -> tuple[RuleEntry, ...]:
         """Return the rules that an entry carries, by id."""

@@ -68,7 +68,7 @@ class RefusalBudget:
         self._spent: dict[int, _Spent] = {}
 
     def admit(self, account_id: int, now: float) -> int | None:
-        """Return how many attempts went uncounted by name before this one, which is recorded; None: it is only counted."""
+        """Return how many attempts were only counted before this one, which is recorded; None: this one is only counted."""
         spent = self._spent.get(account_id)
         if spent is None:
             spent = self._spent[account_id] = _Spent(left=float(REFUSALS_AT_ONCE), time=now)
@@ -104,7 +104,6 @@ class AuditTrail:
         after: object = None,
         reason: str | None = None,
         on_behalf_of: int | None = None,
-        outcome: str = DONE,
     ) -> AuditEvent:
         """Return the event of what a session does; `before` and `after` are values of ours, or None."""
         identity = session.identity
@@ -125,7 +124,7 @@ class AuditTrail:
             before=as_json(before),
             after=as_json(after),
             reason=reason,
-            outcome=outcome,
+            outcome=DONE,
             correlation_id=session.correlation_id,
         )
 
@@ -137,7 +136,6 @@ class AuditTrail:
         before: object = None,
         after: object = None,
         reason: str | None = None,
-        version: int | None = None,
     ) -> AuditEvent:
         """Return the event of what an operator does on the server's own host, without a login."""
         return AuditEvent(
@@ -151,7 +149,6 @@ class AuditTrail:
             source="admin socket",
             action=action,
             entity=entity,
-            entity_version=version,
             before=as_json(before),
             after=as_json(after),
             reason=reason,

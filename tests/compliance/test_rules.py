@@ -324,13 +324,6 @@ class BookTests(SynchronousTestCase):
         book.remove(rejecting(7, NEW))
         self.assertEqual([rule.rule_id for rule in book.on(DEMO)], [2])
 
-    def test_the_version_of_the_book_counts_its_changes(self) -> None:
-        """A decision can say on which rules it was made."""
-        book = RuleBook((rejecting(1, DEMO), rejecting(2, DEMO)))
-        before = book.version
-        book.put(entry(2, DEMO, version=2))
-        self.assertEqual((before, book.version), (2, 3))
-
     def test_rules_on_every_parent_of_an_account_bind(self) -> None:
         """A trading account that stands in two groups keeps the rules of both, each group before the account."""
         directory: Directory = demo()
