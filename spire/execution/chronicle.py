@@ -42,7 +42,8 @@ Callback = Callable[[], object]
 class Entry:
     """Events that hold together on their way; `durable`, `committed` and `lost` are called at most once each.
 
-    `frame` is what the journal keeps, `shown` each event as its topic shows it: without market data (`disclosure`). `waiting` are those who want to know when they are durable.
+    `frame` is what the journal keeps, `shown` each event as its topic shows it: without market data (`disclosure`).
+    `waiting` are those who want to know when they are durable.
     """
 
     written: tuple[Written, ...]

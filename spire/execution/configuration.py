@@ -19,8 +19,9 @@ class OrderExecutionSection:
     """How orders are priced against limits, and where quotes come from.
 
     `collar` is how far above the ask (in basis points) a market order counts, `short_margin` what a short counts beyond its price.
-    `firm_zone` is the zone whose date is the business date until Administration has opened one. `market_data_service` is the service whose quotes decide. An opening order that the database does not hold after
-    `store_seconds` ends as STORE_DOWN.
+    `firm_zone` is the zone whose date is the business date until Administration has opened one. `market_data_service` is
+    the service whose quotes decide. An opening order that the database does not hold after `store_seconds` ends as
+    STORE_DOWN.
     """
 
     firm_zone: str = setting(parse=parse_zone, default="America/New_York")

@@ -50,8 +50,9 @@ class DirectoryCommits:
     ) -> Change:
         """Carry out a plan and return its change.
 
-        `events` go into the audit log with it. `password` is an account id (None: the entry that the plan makes) with its new hash. The login sessions of the
-        account `ended` end for `reason`, but for the session `kept`. Raises what the plan raises, and Unavailable.
+        `events` go into the audit log with it. `password` is an account id (None: the entry that the plan makes) with its
+        new hash. The login sessions of the account `ended` end for `reason`, but for the session `kept`. Raises what the
+        plan raises, and Unavailable.
         """
         await self._lock.acquire()
         try:
