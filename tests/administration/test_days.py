@@ -82,7 +82,9 @@ class DayTests(RoomTestCase):
         tess = self.person("tess", "trading_groups/demo/traders")
         self.run_it(self.spire("administrator").link.calls.set_capabilities(tess, ("day.open",)))
         self.platform.advance(0.5)
-        self.run_it(self.client("tess").open_business_day("2013-10-08"))
+        day = self.run_it(self.client("tess").open_business_day("2013-10-08"))
+        self.assertEqual((day.business_date, day.opened_by), ("2013-10-08", tess))
+        self.assertEqual((self.days(), self.outcomes("day.open")), ({"2013-10-08": day}, [DONE]))
 
     def test_nobody_else_opens_days(self) -> None:
         """On record."""

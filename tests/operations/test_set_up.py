@@ -77,12 +77,14 @@ class SetUpTests(SynchronousTestCase):
         self.assertIn("--port-offset at least 3000 from that of every other", done.output)
 
     def test_an_instance_that_was_started_may_be_set_up_again_while_it_runs(self) -> None:
-        """The ports are its own."""
+        """The ports are its own; to one that was never started they are taken."""
         instance = Instance(Path(self.mktemp()))
         instance.make_files(InstanceSettings(host="127.0.0.6"))
-        instance.layout.output("uid").write_text("")
         with socket.create_server(("127.0.0.6", instance.settings.port("uid_service"))):
+            error = self.assertRaises(OperationError, instance.require_ports)
+            instance.layout.output("uid").write_text("")
             instance.require_ports()
+        self.assertIn("(uid_service) is in use", str(error))
 
     def test_quickstart_takes_a_number_of_relays(self) -> None:
         """Within the same bounds as set-up."""
