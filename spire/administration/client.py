@@ -78,7 +78,7 @@ class AdministrationClient:
     def __init__(self, session: ClientSession) -> None:
         self.session = session
 
-    # Views; the whole ones are for services, administrators, risk officers and auditors.
+    # Views; the whole ones are for servers, administrators, risk officers and auditors, identities for administrators and auditors.
 
     def limits(self, trading_account_id: int | None = None) -> StateView[Limits]:
         """Return all limits by trading account id, live, or those of one account."""

@@ -18,7 +18,8 @@ ENTITLEMENTS: Final = "entitlements"
 IDENTITIES: Final = "identities"
 BUSINESS_DAYS: Final = "business_days"
 """State topics. `limits` and `risk_states` are keyed by trading account id, `entitlements` by grant id, `identities` by account
-id, `business_days` by date. Whole ones are for services, administrators, risk officers and auditors; `limits/<trading account>`
+id, `business_days` by date. Whole ones are for servers, administrators, risk officers and auditors,
+`identities` for administrators and auditors; `limits/<trading account>`
 and `risk_states/<trading account>` hold one row for whoever may see the account, `entitlements/<account>` an account's own
 grants. `business_days` is for everybody."""
 

@@ -30,7 +30,7 @@ class ComplianceClient:
         self.session = session
 
     def rules(self) -> StateView[RuleEntry]:
-        """Return all rules by rule id, live: for services, administrators, risk officers and auditors."""
+        """Return all rules by rule id, live: for servers, administrators, risk officers and auditors."""
         return self.session.subscriptions.state(RULES, RuleEntry)
 
     async def add_rule(self, draft: RuleDraft, reason: str) -> RuleEntry:

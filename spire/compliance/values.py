@@ -10,7 +10,7 @@ from spire.values.risk import RuleState
 from spire.values.time import Timestamp
 
 RULES: Final = "rules"
-"""State topic of all rules by rule id: for services, administrators, risk officers and auditors."""
+"""State topic of all rules by rule id: for servers, administrators, risk officers and auditors."""
 
 VIOLATIONS: Final = "violations"
 """Log topics `violations/<trading account>` of the Compliance Server, for whoever may see the trading account.

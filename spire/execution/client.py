@@ -140,7 +140,7 @@ class OrderExecutionClient:
         return halt
 
     def halts(self) -> StateView[Halt]:
-        """Return the halts in force, live: for services, risk officers, administrators and auditors."""
+        """Return the halts in force, live: for servers, risk officers, administrators and auditors."""
         return self.session.subscriptions.state(HALTS, Halt)
 
     async def supervise(self, blind: tuple[int, ...] = (), *, through: int, timeout_seconds: float = 2.0) -> None:

@@ -35,7 +35,7 @@ FIRM = 0
 """Stands for a trading account where events of the whole firm are: halts, violations, audit events."""
 
 HALTS = "halts"
-"""State topic of the halts in force, by halt id: for services, risk officers, administrators and auditors."""
+"""State topic of the halts in force, by halt id: for servers, risk officers, administrators and auditors."""
 
 
 @frozen(kw_only=True)

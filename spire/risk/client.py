@@ -17,7 +17,7 @@ class RiskClient:
         self.session = session
 
     def portfolios(self) -> StateView[Portfolio]:
-        """Return all portfolios by trading account id, live: for services, administrators, risk officers and auditors."""
+        """Return all portfolios by trading account id, live: for servers, administrators, risk officers and auditors."""
         return self.session.subscriptions.state(PORTFOLIOS, Portfolio)
 
     def portfolio(self, trading_account_id: int) -> StateView[Portfolio]:

@@ -11,7 +11,7 @@ from spire.values.risk import RiskMode
 from spire.values.time import Timestamp
 
 PORTFOLIOS: Final = "portfolios"
-"""State topic of all portfolios by trading account id: for services, administrators, risk officers and auditors.
+"""State topic of all portfolios by trading account id: for servers, administrators, risk officers and auditors.
 `portfolio/<trading account>` holds one, `positions/<trading account>` its positions by instrument id, for whoever may see it: the
 latter only while he may see the best bid and offer of all that is held."""
 
