@@ -69,7 +69,10 @@ class Figures:
 
 @define(eq=False)
 class Holding:
-    """What one account has of one instrument, and what `sums` hold of it."""
+    """What one account has of one instrument, and what `sums` hold of it.
+
+    `carried` is what of the baseline's unrealised profit belongs to what is still held: the rest was realised with what was sold.
+    """
 
     position: Position
     sums: "Sums"
@@ -77,6 +80,7 @@ class Holding:
     mark: Mark | None = None
     unrealised: int = 0
     baseline_unrealised: int = 0
+    carried: int = 0
 
 
 @define(eq=False)
@@ -278,7 +282,7 @@ class Book:
         for number in book.not_fresh:
             holding = book.holdings[number]
             currency = holding.position.currency
-            doubts[currency] = doubts.get(currency, 0) + max(0, holding.baseline_unrealised - holding.unrealised)
+            doubts[currency] = doubts.get(currency, 0) + max(0, holding.carried - holding.unrealised)
             closing = self._closing(number, holding)
             if closing is not None:
                 gain = unrealised(holding.position, closing) - holding.unrealised
@@ -301,6 +305,7 @@ class Book:
         sums = holding.sums
         sums.realised += position.realised - before.realised
         sums.fees += position.fees - before.fees
+        holding.carried = _kept(holding.carried, before.quantity, position.quantity)
         holding.position = position
         holders = self._holders.setdefault(instrument_id, {})
         if position.quantity:
@@ -335,6 +340,7 @@ class Book:
             sums.baseline_unrealised -= holding.baseline_unrealised
         holding.baseline = row
         holding.baseline_unrealised = 0 if row is None else row.unrealised
+        holding.carried = 0 if row is None else _kept(row.unrealised, row.quantity, holding.position.quantity)
         if row is not None:
             sums.baseline_realised += row.realised
             sums.baseline_fees += row.fees
@@ -347,6 +353,13 @@ def _parts(sums: Sums, doubt: int, closing: int) -> tuple[int, ...]:
     day_profit = day_realised + sums.unrealised - sums.baseline_unrealised - day_fees
     figures = (sums.realised, sums.unrealised, sums.fees, day_realised, day_fees, day_profit)
     return (*figures, day_profit + doubt, day_profit + closing)
+
+
+def _kept(amount: int, before: int, after: int) -> int:
+    """Return what of an amount that a position carried belongs to what is left of it: nothing once it was flat or turned."""
+    if before * after <= 0:
+        return 0
+    return amount if abs(after) >= abs(before) else amount * after // before
 
 
 def _is_off_market(mark: Mark | None) -> bool:

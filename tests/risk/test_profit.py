@@ -186,6 +186,20 @@ class ProvenTests(BookTestCase):
         self.book.mark(IBM, at(29, is_fresh=False))
         self.assertEqual(self.figures().day_proven, -dollars(100))
 
+    def test_what_was_carried_on_shares_sold_since_counts_once(self) -> None:
+        """It was realised with them: it hides no loss, and what is left loses nothing by it either."""
+        self.book.mark(IBM, at(30))
+        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.post(traded(-50, 30, IBM))
+        self.book.mark(IBM, at(30, is_fresh=False))
+        self.book.mark(BAC, at(12))
+        self.assertEqual(self.figures().day_proven, -dollars(100))
+        self.book.mark(IBM, at(25, is_fresh=False))
+        figures = self.figures()
+        self.assertEqual((figures.day_proven, figures.day_profit), (-dollars(100), -dollars(350)))
+        self.post(traded(-50, 25, IBM), traded(50, 25, IBM))
+        self.assertEqual(self.figures().day_proven, -dollars(350))
+
     def test_what_is_realised_on_a_stale_instrument_counts_whole(self) -> None:
         """Trades are facts."""
         self.book.mark(IBM, at(15, is_fresh=False))
