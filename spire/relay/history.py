@@ -21,8 +21,8 @@ from spire.wire.topics import HistoryChunk
 PAGES_AT_ONCE: Final = 48
 """Pages on their way from upstream at a time, which lets a session have 64 loads under way."""
 
-LARGEST_TAIL: Final = 1_000_000
-"""Records of a TAIL at most: it is in memory as a whole, since its oldest record, which comes first, is the last one found."""
+LARGEST_TAIL: Final = pages.PAGE
+"""Records of a TAIL at most: it is in memory as a whole, as a page is, until its reader has taken it."""
 
 
 @implementer(ISeries)
@@ -41,7 +41,7 @@ class UpstreamHistory:
     async def load(self, session: Session, query: Query) -> Series:  # noqa: ARG002 (the gate has checked it)
         """Return history as Market Data would. A TAIL is read in one go, anything else in pages from its start.
 
-        Raises Invalid for a TAIL of more than a million records.
+        Raises Invalid for a TAIL of more than a page.
         """
         validate(query)
         is_tail = query.limit is not None and query.limit_from is LimitFrom.TAIL

@@ -181,11 +181,11 @@ class ErrorTests(QueryTestCase):
         self.refused(Query(topic=TOPIC, feed_session=99), NotFound)
 
     def test_a_tail_that_would_fill_the_memory_is_invalid(self) -> None:
-        """One of a million records is answered; more are asked by sequence or time, or from the head."""
-        error = self.refused(Query(topic=TOPIC, limit=1_000_001), Invalid)
+        """One of a page is answered; more are asked by sequence or time, or from the head."""
+        error = self.refused(Query(topic=TOPIC, limit=history.LARGEST_TAIL + 1), Invalid)
         self.assertEqual(error.details["argument"], "limit")
         self.assertIn("by sequence or time", error.message)
-        self.assertEqual(len(self.loaded(self.relayed, Query(topic=TOPIC, limit=1_000_000)).records), 1_000)
+        self.assertEqual(len(self.loaded(self.relayed, Query(topic=TOPIC, limit=history.LARGEST_TAIL)).records), 1_000)
         head = Query(topic=TOPIC, limit=10**9, limit_from=LimitFrom.HEAD)
         self.assertEqual(len(self.loaded(self.relayed, head).records), 1_000)
 
