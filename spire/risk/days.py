@@ -83,6 +83,8 @@ class Days:
             ids = sorted(self._supervision.accounts)
             changed = 0
             self._was_opened = any(each.business_date == business_date for each in self._baselines.opened.values())
+            if not self._was_opened:
+                await self._note_present(ids)
             for start in range(0, len(ids), AT_ONCE):
                 changed += await self._open_some(
                     session, business_date, ids[start : start + AT_ONCE], results, troubles
@@ -110,12 +112,14 @@ class Days:
         return found
 
     async def complete(self) -> None:
-        """Take the records of accounts that had no mark when the day was opened, once they have one; call each second."""
+        """Finish what the opening could not: records of accounts that had no mark, and allowed states; call each second."""
         business_date = self._facts.business_date()
         waiting = [
             each.trading_account_id
             for each in tuple(self._baselines.opened.values())
-            if each.awaits_record and each.business_date == business_date and self._can_close(each.trading_account_id)
+            if not each.is_complete
+            and each.business_date == business_date
+            and (not each.awaits_record or self._can_close(each.trading_account_id))
         ]
         if waiting and not self._turns.is_taken:
             troubles: list[str] = []
@@ -130,6 +134,12 @@ class Days:
 
     def _can_close(self, account_id: int) -> bool:
         return account_id in self._supervision.accounts and not self._book.unclosable(account_id)
+
+    async def _note_present(self, ids: Iterable[int]) -> None:
+        """Take note of accounts that were never opened, before the first is: whoever has no row later was made since."""
+        new = [_never(number) for number in ids if number not in self._baselines.opened]
+        await self._turns.record((), new, ())
+        self._baselines.opened.update({each.trading_account_id: each for each in new})
 
     async def _check_date(self, business_date: str) -> None:
         """Wait a moment for a day that Administration has just opened."""
@@ -171,7 +181,11 @@ class Days:
                 try:
                     await self._turns.hold(watched)
                     held.append(watched)
-                    steps.append(await self._step(watched, opened, business_date))
+                    step = await self._step(watched, opened, business_date)
+                    if opened is not None and step.opened == opened and opened.awaits_record:
+                        results[account_id] = self._again(opened)
+                    else:
+                        steps.append(step)
                 except SpireError as error:
                     troubles.append(f"{self._facts.name(account_id)}: {error.message}")
             fresh = [step for step in steps if step.baseline is not None or step.opened.awaits_record]
@@ -292,6 +306,12 @@ class Days:
 
     def _count(self, results: dict[int, OpenedAccount], outcome: str) -> int:
         return sum(1 for each in results.values() if each.outcome == outcome)
+
+
+def _never(account_id: int) -> Opened:
+    return Opened(
+        trading_account_id=account_id, business_date="", outcome=ALREADY_OPEN, reason="never opened", is_complete=True
+    )
 
 
 def _since(account_id: int, business_date: str) -> Opened:

@@ -1,6 +1,10 @@
 """Opening a business day."""
 
+from typing import Any
+
+from spire.database.errors import StoreDown
 from spire.execution.values import HaltRequest
+from spire.risk import days
 from spire.risk.values import BaselineKind, OpenedAccount
 from spire.values.orders import Side
 from spire.values.risk import HaltMode, HaltScope, RiskMode
@@ -254,8 +258,8 @@ class DayTests(LossTestCase):
         self.assertEqual(self.open(TOMORROW).outcome, "OPENED")
         self.assertIs(self.mode(), RiskMode.ACTIVE)
 
-    def test_a_state_that_could_not_be_written_is_written_when_the_day_is_opened_again(self) -> None:
-        """With the record that it has already, also after a restart of Risk."""
+    def test_a_state_that_could_not_be_written_is_written_as_soon_as_it_can(self) -> None:
+        """With the record that was taken; nobody has to open the day again."""
         self.lose()
         self.run_(self.administration.open_business_day(TOMORROW))
         self.advance(0.5)
@@ -268,10 +272,47 @@ class DayTests(LossTestCase):
         self.assertFalse(self.store.opened_day(self.account).is_complete)
         self.platform.network.faults.refuse.clear()
         self.advance(10.0)
-        self.restart_risk()
-        self.assertEqual(self.open(TOMORROW).outcome, "OPENED")
+        self.assertTrue(self.store.opened_day(self.account).is_complete)
         self.assertIs(self.mode(), RiskMode.ACTIVE)
+        self.assertEqual(self.open(TOMORROW).outcome, "ALREADY_OPEN")
         self.assertEqual(self.store.last_baseline(self.account), baseline)
+
+    def test_an_account_that_the_first_call_did_not_reach_was_not_made_since(self) -> None:
+        """It was there when the day was opened: the second call opens it, with a record."""
+        account = self.trader("ben")
+        self.advance(1.5)
+        self.run_(self.orders_of("ben").submit(self.request(Side.BUY, 100, trading_account_id=account)))
+        self.advance(1.0)
+        self.run_(self.administration.open_business_day(TOMORROW))
+        self.patch(days, "AT_ONCE", 1)
+        record = self.store.record
+
+        async def away(baselines: Any, opened: Any, audit: Any) -> None:
+            if any(each.trading_account_id == account for each in baselines):
+                raise StoreDown("once")
+            await record(baselines, opened, audit)
+
+        self.patch(self.store, "record", away)
+        self.assertEqual(self.refusal(self.risk.open_day(TOMORROW)).coded, "UNAVAILABLE")
+        self.assertEqual(self.store.opened_day(self.account).business_date, TOMORROW)
+        self.store.record = record
+        opened = {each.trading_account_id: each for each in self.run_(self.risk.open_day(TOMORROW))}
+        self.advance(1.5)
+        self.assertEqual(opened[account].outcome, "OPENED")
+        self.assertEqual(self.store.last_baseline(account).business_date, TOMORROW)
+        self.assertEqual(self.portfolio(account).day_profit, 0)
+
+    def test_opening_again_while_a_mark_is_missing_changes_nothing(self) -> None:
+        """Neither rows nor events."""
+        self.submit(Side.BUY, 100)
+        self.quote(10.00, 20.00, time=CLOSE)
+        self.run_(self.feed.end())
+        self.run_(self.administration.open_business_day(TOMORROW))
+        self.restart_risk()
+        self.assertEqual(self.open(TOMORROW).outcome, "KEPT")
+        events = len(self.store.audited("day.open")), len(self.store.audited("account.open_day"))
+        self.assertEqual(self.open(TOMORROW).outcome, "KEPT")
+        self.assertEqual((len(self.store.audited("day.open")), len(self.store.audited("account.open_day"))), events)
 
 
 class WhoOpensTests(RiskRoomTestCase):
