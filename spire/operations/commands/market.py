@@ -136,7 +136,7 @@ def quote_row(
 @click.command()
 @click.argument("ticker")
 @click.option(
-    "--last", "limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many at most."
+    "--last", "limit", type=click.IntRange(1, 65_536), default=20, show_default=True, help="How many at most."
 )
 @click.option(
     "--from",

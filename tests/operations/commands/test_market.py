@@ -48,7 +48,7 @@ class MarketTests(CommandTestCase):
 
     def test_trades_of_a_range_of_time_lie_within_it(self) -> None:
         """From a time on, until before another."""
-        everything = self.rows("trades", "ACME.DEMO", "--last", "100000")
+        everything = self.rows("trades", "ACME.DEMO", "--last", "60000")
         start, end = everything[1]["market_time"], everything[4]["market_time"]
         self.assertEqual(self.rows("trades", "ACME.DEMO", "--from", start, "--to", end), everything[1:4])
 
@@ -80,7 +80,7 @@ class MarketTests(CommandTestCase):
 
     def test_a_chart_adds_up_to_the_trades(self) -> None:
         """In volume and count."""
-        trades = self.rows("trades", "ACME.DEMO", "--last", "100000")
+        trades = self.rows("trades", "ACME.DEMO", "--last", "60000")
         (candle,) = self.rows("chart", "ACME.DEMO", "--interval", "1d", "--to", trades[-1]["market_time"])
         self.assertGreaterEqual(int(candle["count"]), len(trades))
         self.assertEqual(candle["open"], trades[0]["price"])
