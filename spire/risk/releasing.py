@@ -112,6 +112,8 @@ class Releases:
             await self._turns.record(() if baseline is None else (baseline,), (), (event,))
         except Unavailable as error:
             text = "The risk state was written, but no record of the release"
+            if "in_doubt" in error.details:
+                text = "The risk state was written, and it is not known whether the release is on record"
             text += ": what was lost still counts." if new_baseline else "."
             self._untold.append(self._again(session, event, error, text))
             raise Unavailable(

@@ -8,6 +8,7 @@ from zope.interface import implementer
 from spire.accounting.position import Position
 from spire.database import audit
 from spire.database.database import Database
+from spire.database.errors import CommitUnknown, NotUnique, StoreDown
 from spire.database.transaction import Transaction
 from spire.risk.interfaces import IRiskStore
 from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent, Saved
@@ -126,8 +127,21 @@ class RiskStore:
     async def record(
         self, baselines: Sequence[Baseline], opened: Sequence[Opened], audit: Sequence[AuditEvent]
     ) -> None:
-        """Write baselines, opened days and audit events."""
-        await self._database.run("risk.record", _record, tuple(baselines), tuple(opened), tuple(audit))
+        """Write baselines, opened days and audit events, again where the commit may or may not have happened.
+
+        Rows replace themselves; an event that is there already the second time shows that the first time was enough.
+        Raises CommitUnknown where the database stays away, so that it is still not known.
+        """
+        rows = (tuple(baselines), tuple(opened), tuple(audit))
+        try:
+            await self._database.run("risk.record", _record, *rows)
+        except CommitUnknown as unknown:
+            try:
+                await self._database.run("risk.record", _record, *rows)
+            except NotUnique:
+                return
+            except StoreDown as error:
+                raise unknown from error
 
     async def baselines(self, trading_account_id: int, after: int, limit: int) -> tuple[Baseline, ...]:
         """Return baselines of an account, oldest first."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from twisted.internet.defer import DeferredLock
 
-from spire.database.errors import StoreDown
+from spire.database.errors import CommitUnknown, StoreDown
 from spire.risk.acting import Acting
 from spire.risk.facts import Facts
 from spire.risk.interfaces import IRiskStore
@@ -66,7 +66,8 @@ class Turns:
         try:
             await self._store.record(baselines, opened, audit)
         except StoreDown as error:
-            raise Unavailable("The database is away; ask again when it is back, which is safe.") from error
+            doubt = {"in_doubt": "yes"} if isinstance(error, CommitUnknown) else {}
+            raise Unavailable("The database is away; ask again when it is back, which is safe.", **doubt) from error
 
     async def hold(self, watched: Watched) -> None:
         """Keep everybody else from touching an account. Raises Unavailable where that takes too long."""

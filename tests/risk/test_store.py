@@ -1,13 +1,15 @@
 """Both Risk stores keep the contract."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from twisted.trial.unittest import TestCase
 
+from spire.database.errors import CommitUnknown, StoreDown
 from spire.risk.kept import Saved
 from spire.risk.memory import MemoryRiskStore
 from spire.risk.store import RiskStore
 from spire.testing.database import DatabaseTestCase
+from spire.values.audit import AuditQuery
 from tests.risk.store_contract import RiskStoreContract, audited, baseline, place, position
 
 
@@ -27,6 +29,36 @@ class RiskStoreTests(RiskStoreContract, DatabaseTestCase):
     async def prepare(self) -> None:
         """Make a store on the open database."""
         self.store = RiskStore(self.database)
+
+    def lose(self, *errors: Exception | None, is_done: bool) -> None:
+        """Let the next transactions end with these errors, None with its own answer; the first is done or not."""
+        run, left = self.database.run, list(errors)
+
+        async def run_and_lose(name: str, function: Any, *arguments: object) -> object:
+            error = left.pop(0) if left else None
+            if error is None or (is_done and len(left) == len(errors) - 1):
+                result = await run(name, function, *arguments)
+            if error is not None:
+                raise error
+            return result
+
+        self.patch(self.database, "run", run_and_lose)
+
+    async def test_a_lost_answer_to_a_commit_is_asked_again(self) -> None:
+        """The record is there once, whether the commit was done or not, and its writer hears so."""
+        for number, is_done in enumerate((True, False), 1):
+            self.lose(CommitUnknown("the connection was lost"), is_done=is_done)
+            await self.store.record((baseline(),), (), (audited(number),))
+        self.assertEqual(await self.store.baselines(7, 0, 10), (baseline(),))
+        events, _ = await self.store.audit(AuditQuery())
+        self.assertEqual(events, (audited(2), audited(1)))
+
+    async def test_a_commit_that_is_never_answered_stays_in_doubt(self) -> None:
+        """A database that is away afterwards does not make it a no."""
+        self.lose(CommitUnknown("the connection was lost"), StoreDown("it is away"), is_done=True)
+        with self.assertRaises(CommitUnknown):
+            await self.store.record((baseline(),), (), (audited(1),))
+        self.assertEqual(await self.store.baselines(7, 0, 10), (baseline(),))
 
     async def test_more_than_a_page_is_read_whole(self) -> None:
         """A thousand places and one come back in their order, with their positions."""
