@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from spire.administration.client import AdministrationClient
 from spire.administration.values import LimitTerms, RiskState
 from spire.client.positions import ActivityLedger
-from spire.database.errors import StoreDown, StoreError
+from spire.database.errors import CommitUnknown, StoreDown, StoreError
 from spire.execution.client import OrderExecutionClient
 from spire.execution.values import OrderRequest, OrderScope, OrderView
 from spire.feeds.client import FeedClient
@@ -60,10 +60,11 @@ LIMITS = LimitTerms(
 
 
 class FragileRiskStore(MemoryRiskStore):
-    """A memory store that can be away, take nothing, or take no more records."""
+    """A memory store that can be away, take nothing, take no more records, or take them without an answer."""
 
     is_down = False
     takes_records = True
+    answers_records = True
     refusal: StoreError | None = None
 
     async def save(self, saved: Saved) -> None:
@@ -77,6 +78,8 @@ class FragileRiskStore(MemoryRiskStore):
         if not self.takes_records:
             raise StoreDown("the database went away")
         await super().record(baselines, opened, audit)
+        if not self.answers_records:
+            raise CommitUnknown("the connection was lost during commit")
 
     async def baselines(self, trading_account_id: int, after: int, limit: int) -> tuple[Baseline, ...]:
         """Read, or be away."""
@@ -91,7 +94,7 @@ class FragileRiskStore(MemoryRiskStore):
 
     def recover(self) -> None:
         """Be there again, and take everything."""
-        self.is_down, self.takes_records, self.refusal = False, True, None
+        self.is_down, self.takes_records, self.answers_records, self.refusal = False, True, True, None
 
     def last_baseline(self, account_id: int) -> Baseline:
         """Return the last record of an account."""

@@ -133,6 +133,21 @@ class ReleaseTests(LossTestCase):
         self.run_(self.risk.release(self.account, "talked to him", new_baseline=True))
         self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
 
+    def test_a_release_whose_commit_has_no_answer_is_told_as_in_doubt(self) -> None:
+        """Nobody hears that it is not on record; releasing again settles it."""
+        self.lose()
+        self.store.answers_records = False
+        error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual((error.coded, error.details["in_doubt"]), ("UNAVAILABLE", "yes"))
+        self.assertIn("not known whether the release is on record", error.message)
+        self.store.answers_records = True
+        self.advance(1.5)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        self.run_(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
+        self.restart_risk()
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
+
     def test_without_a_mark_no_new_baseline_is_taken(self) -> None:
         """What its positions make later would count from what they cost."""
         self.lose(keep=100)
