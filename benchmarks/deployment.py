@@ -86,6 +86,7 @@ class Member:
             clock=self.clock,
             tasks=self.tasks,
             metrics=self.metrics,
+            chance=self.link.chance,
         )
         session.start()
         await session.when_ready(20)

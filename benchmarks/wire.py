@@ -222,6 +222,7 @@ async def measure(arguments: Any, reactor: Any) -> None:
             clock=clock,
             tasks=tasks,
             metrics=metrics,
+            chance=lambda: 0.0,
         )
         spire[kind].start()
         await spire[kind].when_ready(10)

@@ -249,6 +249,7 @@ class Spire:
                 clock=self.clock,
                 tasks=self.tasks,
                 metrics=self.metrics,
+                chance=self.link.chance,
             )
             session.start()
         return session

@@ -40,6 +40,7 @@ def begin_feed(name: str, configuration: ProcessConfiguration, locator: LocatorS
             clock=parts.clock,
             tasks=parts.tasks,
             metrics=parts.metrics,
+            chance=link.chance,
         )
 
         def changed(is_ready: bool) -> None:

@@ -1,6 +1,5 @@
 """A process's link to the Service Locator, and the typed calls that one makes over it."""
 
-import random
 from collections.abc import Callable, Mapping
 from functools import partial
 from os import urandom
@@ -23,6 +22,7 @@ from spire.locator.values import (
     SigningKey,
 )
 from spire.locator.verification import DirectoryVerifier
+from spire.runtime.chance import Chance, RandomBytes, random_source
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
@@ -64,7 +64,7 @@ class Link:
         clock: Clock,
         tasks: Tasks,
         metrics: Metrics,
-        random_bytes: Callable[[int], bytes] = urandom,
+        random_bytes: RandomBytes = urandom,
     ) -> None:
         self._clock = clock
         self._tasks = tasks
@@ -73,8 +73,9 @@ class Link:
         self._environment = environment
         self.login = LocatorLogin(how, clock=clock, tasks=tasks, random_bytes=random_bytes)
         self.credentials: ICredentials = TicketCredentials(self.login, tasks)
+        source = random_source(random_bytes)
+        self.chance: Chance = source.random
         self.session = self._session(addresses, self.login)
-        source = random.Random(int.from_bytes(random_bytes(8), "big"))  # noqa: S311 (spreads load)
         self._providers = ProviderViews(self.session, clock, source)
         self.calls = LocatorClient(self.session)
 
@@ -118,6 +119,7 @@ class Link:
             clock=self._clock,
             tasks=self._tasks,
             metrics=self._metrics,
+            chance=self.chance,
             back_off=TO_LOCATOR,
         )
 

@@ -1,6 +1,5 @@
 """The Service Locator's application service: registration and login, by session; `editor` changes the directory."""
 
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from spire.locator.passwords import PasswordHashes, PasswordPolicy
 from spire.locator.queries import Queries
 from spire.locator.registry import in_order_of_load
 from spire.locator.sessions import EXPIRED, REVOCATION_SECONDS
+from spire.runtime.chance import random_source
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
@@ -86,7 +86,7 @@ class LocatorService:
         self._parts = parts
         self._clock = parts.clock
         self._store = parts.store
-        self._random_order = random.Random(int.from_bytes(parts.random_bytes(8), "big"))  # noqa: S311 (spreads load)
+        self._random_order = random_source(parts.random_bytes)
         self._stops: list[Callable[[], None]] = []
         self._key_file = parts.signing_key_file
         self._keys = KeyRing(environment=parts.environment, ticket_seconds=parts.ticket_seconds)

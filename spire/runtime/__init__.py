@@ -1,1 +1,1 @@
-"""What everything that waits or counts is given: clock, tasks, metrics, log context."""
+"""What everything that waits or counts is given: clock, chance, tasks, metrics, log context."""

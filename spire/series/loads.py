@@ -142,12 +142,13 @@ class Recovery(Generic[R]):
 
     async def _pause(self, error: Unavailable) -> None:
         """Wait for the session, longer after each failure. Raises the error where it has lasted too long."""
-        clock = self._session.subscriptions.clock
+        subscriptions = self._session.subscriptions
+        clock = subscriptions.clock
         left = self._progress + RECOVER_SECONDS - clock.monotonic()
         if left <= 0:
             raise error
         self._failures += 1
-        await clock.sleep(min(left, TO_SERVICES.delay(self._failures)))
+        await clock.sleep(min(left, TO_SERVICES.delay(self._failures, subscriptions.chance)))
         await self._session.when_ready(left)
 
     async def _attempt(self, query: Query) -> tuple[int, int]:

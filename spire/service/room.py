@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from spire.database.database import Database
 from spire.database.errors import StoreDown
 from spire.database.migrations import check, load_steps
+from spire.runtime.chance import random_source
 from spire.service.container import Child, SpireService, Step
 from spire.service.interfaces import ILocator
 from spire.service.parts import Parts
@@ -119,6 +120,7 @@ class ServerRoom:
             clock=self.parts.clock,
             tasks=self.parts.tasks,
             metrics=self.parts.metrics,
+            chance=random_source(self.parts.random_bytes).random,
             account=service if account is None else account,
         )
 

@@ -22,6 +22,7 @@ from spire.operations.instance import Instance
 from spire.operations.prepare import administration_setup, directory_setup
 from spire.operations.servers import kind_of
 from spire.operations.settings import InstanceSettings
+from spire.runtime.chance import Chance
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
 from spire.service.configuration import load
@@ -92,7 +93,7 @@ class Platform:
         self.run(link.when_ready())
         return link
 
-    def session(self, service: str, link: Link, *, chance: Callable[[], float] = random.random) -> ClientSession:
+    def session(self, service: str, link: Link, *, chance: Chance | None = None) -> ClientSession:
         """Return a new session of a link's account with a service, which may not be there yet; whoever asked stops it."""
         parts = self.parts()
         session = ClientSession(
@@ -104,7 +105,7 @@ class Platform:
             clock=parts.clock,
             tasks=parts.tasks,
             metrics=parts.metrics,
-            chance=chance,
+            chance=chance or link.chance,
         )
         session.start()
         return session

@@ -1,10 +1,9 @@
 """How long to wait before the next attempt."""
 
-from collections.abc import Callable
-from random import random
-
 from attrs import field, frozen
 from attrs.validators import ge, gt
+
+from spire.runtime.chance import Chance
 
 
 @frozen(kw_only=True)
@@ -15,8 +14,8 @@ class BackOff:
     factor: float = field(default=1.7, validator=ge(1))
     ceiling_seconds: float = field(default=30.0, validator=gt(0))
 
-    def delay(self, failures: int, chance: Callable[[], float] = random) -> float:
-        """Return the seconds to wait after `failures` in a row; 0 after none. `chance` returns 0 to 1."""
+    def delay(self, failures: int, chance: Chance) -> float:
+        """Return the seconds to wait after `failures` in a row; 0 after none."""
         if failures <= 0:
             return 0.0
         grown = self.first_seconds * self.factor ** min(failures - 1, 64)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from enum import Enum
-from random import random
 from typing import Any
 
 from twisted.application.internet import ClientService
@@ -16,6 +15,7 @@ from twisted.protocols.amp import IResponderLocator
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from spire.runtime.chance import Chance
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
@@ -72,17 +72,17 @@ class ClientSession:
         clock: Clock,
         tasks: Tasks,
         metrics: Metrics,
+        chance: Chance,
         back_off: BackOff = TO_SERVICES,
         limits: Limits | None = None,
         account: str | None = None,
         pushes: IResponderLocator | None = None,
         client_version: str = CLIENT_VERSION,
-        chance: Callable[[], float] = random,
     ) -> None:
         self.service = service
         self.state = ClientState.STOPPED
         self.reason = "it was not started"
-        self.subscriptions = Subscriptions(clock=clock, tasks=tasks, metrics=metrics)
+        self.subscriptions = Subscriptions(clock=clock, tasks=tasks, metrics=metrics, chance=chance)
         self.greeting: Greeting | None = None
         self._addresses = addresses
         self._connector = connector

@@ -7,6 +7,7 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from spire.runtime.chance import Chance
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
@@ -60,10 +61,11 @@ class Subscriptions(amp.CommandLocator):
 
     _log = Logger()
 
-    def __init__(self, *, clock: Clock, tasks: Tasks, metrics: Metrics) -> None:
+    def __init__(self, *, clock: Clock, tasks: Tasks, metrics: Metrics, chance: Chance) -> None:
         super().__init__()
         self.clock = clock
         self.tasks = tasks
+        self.chance = chance
         self._connection: IConnection | None = None
         self._channels: dict[Key, Channel] = {}
         self._streams: dict[int, Channel] = {}
@@ -291,7 +293,7 @@ class Subscriptions(amp.CommandLocator):
         if failures == 0:
             self._want(channel)
         else:
-            self.clock.later(TO_SERVICES.delay(failures), self._retry, channel)
+            self.clock.later(TO_SERVICES.delay(failures, self.chance), self._retry, channel)
 
     def _retry(self, channel: Channel) -> None:
         """Ask again, unless another connection has done so meanwhile."""

@@ -108,6 +108,7 @@ class RoomTestCase(SynchronousTestCase):
             clock=self.clock,
             tasks=self.tasks,
             metrics=Metrics(),
+            chance=lambda: 0.0,
         )
         session.start()
         self.addCleanup(lambda: self.result(session.stop()))

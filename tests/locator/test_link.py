@@ -71,6 +71,7 @@ class LinkTestCase(LocatorTestCase):
             clock=self.clock,
             tasks=self.tasks,
             metrics=self.metrics,
+            chance=lambda: 0.0,
         )
         session.start()
         return session

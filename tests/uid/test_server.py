@@ -97,6 +97,7 @@ class UidCase(SynchronousTestCase):
             clock=self.clock,
             tasks=self.tasks,
             metrics=self.metrics,
+            chance=lambda: 0.0,
         )
         session.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(session.stop()))

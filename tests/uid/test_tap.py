@@ -47,6 +47,7 @@ class RoomTests(SynchronousTestCase):
             clock=self.parts.clock,
             tasks=self.parts.tasks,
             metrics=self.parts.metrics,
+            chance=link.chance,
             account="uid_service",
         )
         session.start()

@@ -441,7 +441,7 @@ class BackOffTests(WireTestCase):
 
     def test_no_failure_no_delay(self) -> None:
         """The first attempt is at once."""
-        self.assertEqual(BackOff().delay(0), 0.0)
+        self.assertEqual(BackOff().delay(0, lambda: 0.0), 0.0)
 
     def test_the_ceiling_holds(self) -> None:
         """Also after very many."""

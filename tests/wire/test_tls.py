@@ -86,6 +86,7 @@ class TlsTests(TestCase):
             clock=self.clock,
             tasks=self.tasks,
             metrics=self.metrics,
+            chance=lambda: 0.0,
         )
         self.addCleanup(self.stop, session)
         session.start()
