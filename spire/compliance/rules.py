@@ -161,9 +161,13 @@ class Breach:
 
 
 class RuleBook:
-    """The rules in force, read once, by the directory entry that carries them."""
+    """The rules in force, read once, by the directory entry that carries them.
+
+    `version` counts the changes that were ever made to rules: each is one more version of one rule, and none is deleted.
+    """
 
     def __init__(self, entries: Iterable[RuleEntry] = ()) -> None:
+        self.version = 0
         self._rules: dict[int, dict[int, tuple[RuleEntry, Rule | None]]] = {}
         for entry in entries:
             self.put(entry)
@@ -175,11 +179,15 @@ class RuleBook:
             rule = read_rule(entry.schema, entry.parameters)
         except RuleError:
             rule = None
+        self.remove(entry)
         self._rules.setdefault(entry.entry_id, {})[entry.rule_id] = (entry, rule)
+        self.version += entry.version
 
     def remove(self, entry: RuleEntry) -> None:
-        """Forget a rule."""
-        self._rules.get(entry.entry_id, {}).pop(entry.rule_id, None)
+        """Forget a rule, whatever version of it is there."""
+        known = self._rules.get(entry.entry_id, {}).pop(entry.rule_id, None)
+        if known is not None:
+            self.version -= known[0].version
 
     def on(self, entry_id: int) -> tuple[RuleEntry, ...]:
         """Return the rules that an entry carries, by id."""

@@ -25,9 +25,9 @@ class Controls:
     """What a decision must heed beside market and position, as last received.
 
     `by_risk`: the Risk Server sends the order. `halts` are those in force whose scope holds the trading account; `lineage` is
-    the account's, the root first, and `count_live` answers the live orders beneath one of its entries (None: the account's own).
-    `rules_version` is the greatest version of the rules that bind on the lineage, None without one. `conversions` lead from other
-    currencies into that of the limits, None where no rate says how. `unsupervised` says why Risk does not watch the account; None where it does.
+    what carries rules above the account, the root first, and `count_live` answers the live orders beneath one of its entries (None: the account's own).
+    `conversions` lead from other currencies into that of the limits, None where no rate says how. `unsupervised` says why Risk does not
+    watch the account; None where it does.
     """
 
     by_risk: bool = False
@@ -37,7 +37,6 @@ class Controls:
     unsupervised: str | None = None
     rules: RuleBook = field(factory=RuleBook)
     lineage: tuple[int, ...] = ()
-    rules_version: int | None = None
     count_live: Callable[[int | None], int] = lambda _: 0
     conversions: Mapping[Currency, Conversion | None] = field(factory=dict)
 
@@ -124,7 +123,7 @@ def check_rules(
     controls: Controls, instrument_id: int, quantity: Quantity
 ) -> tuple[Refusal | None, tuple[Breach, ...]]:
     """Return the refusal of the first rule that refuses, and all rules that were broken up to it; Risk is exempt."""
-    if controls.by_risk or controls.rules_version is None:
+    if controls.by_risk or not controls.lineage:
         return None, ()
     asked = Asked(instrument_id, quantity, controls.count_live)
     breaches = controls.rules.check(controls.lineage, asked)

@@ -212,7 +212,7 @@ def _snapshot(
         quote_age=market.age,
         exchange_rate_id=None if reservation is None else reservation.rate_ids,
         limits_version=None if controls.limits is None else controls.limits.version,
-        rules_version=controls.rules_version,
+        rules_version=controls.rules.version,
         reserved_price=None if reservation is None else reservation.price,
         buying_power_used=None if reservation is None else reservation.used,
         opening=is_opening,

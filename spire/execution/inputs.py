@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from attrs import frozen
-
 from spire.administration.client import AdministrationClient
 from spire.administration.values import Limits, RiskState, current_day
 from spire.compliance.client import ComplianceClient
@@ -23,14 +21,6 @@ from spire.values.codes import Currency
 from spire.values.risk import RuleState
 
 _NO_CONVERSIONS: Final[Mapping[Currency, Conversion | None]] = {}
-
-
-@frozen
-class Place:
-    """Where a trading account stands: what above it carries rules, the root first, and the greatest version of those that bind."""
-
-    lineage: tuple[int, ...]
-    rules_version: int | None
 
 
 class Inputs:
@@ -59,7 +49,7 @@ class Inputs:
         self._orders = orders
         self._clock = clock
         self._rules = RuleBook()
-        self._places: dict[int, Place] = {}
+        self._lineages: dict[int, tuple[int, ...]] = {}
         self._beneath: dict[int, list[Account]] | None = None
         self._business_date: str | None = None
         self.supervision = Supervision()
@@ -95,7 +85,6 @@ class Inputs:
         """Return what a decision about an order of an account in a currency must heed now."""
         number = account.trading_account_id
         limits, state = self.standing(number)
-        place = self._place(number)
         return Controls(
             by_risk=by_risk,
             halts=self._orders.halts.on(number),
@@ -103,8 +92,7 @@ class Inputs:
             state=state,
             unsupervised=self.supervision.trouble(number, self._clock.monotonic()),
             rules=self._rules,
-            lineage=place.lineage,
-            rules_version=place.rules_version,
+            lineage=self._lineage(number),
             count_live=partial(self._count_live, account),
             conversions=_NO_CONVERSIONS if limits is None else self._conversions(account, currency, limits),
         )
@@ -134,7 +122,7 @@ class Inputs:
 
     def directory_changed(self) -> None:
         """Work out anew where accounts stand."""
-        self._places.clear()
+        self._lineages.clear()
         self._beneath = None
 
     def _rule_changed(self, _: str, old: RuleEntry | None, new: RuleEntry | None) -> None:
@@ -142,7 +130,7 @@ class Inputs:
             self._rules.put(new)
         elif old is not None:
             self._rules.remove(old)
-        self._places.clear()
+        self._lineages.clear()
 
     def _day_changed(self) -> None:
         day = current_day(self._days.rows)
@@ -161,14 +149,16 @@ class Inputs:
         rates = self._definitions.rates
         return {each: rates.conversion(each, counter) for each in foreign}
 
-    def _place(self, number: int) -> Place:
-        place = self._places.get(number)
-        if place is None:
-            carrying = [each for each in self._directory.lineage(number) if self._rules.on(each)]
-            rules = [rule for each in carrying for rule in self._rules.on(each)]
-            versions = [rule.version for rule in rules if rule.state is not RuleState.DISABLED]
-            place = self._places[number] = Place(tuple(carrying), max(versions, default=None))
-        return place
+    def _lineage(self, number: int) -> tuple[int, ...]:
+        """Return what carries rules that bind a trading account, the root first."""
+        lineage = self._lineages.get(number)
+        if lineage is None:
+            lineage = self._lineages[number] = tuple(
+                each
+                for each in self._directory.lineage(number)
+                if any(rule.state is not RuleState.DISABLED for rule in self._rules.on(each))
+            )
+        return lineage
 
     def _count_live(self, account: Account, entry_id: int | None) -> int:
         if entry_id is None or entry_id == account.trading_account_id:

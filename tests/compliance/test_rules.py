@@ -324,6 +324,20 @@ class BookTests(SynchronousTestCase):
         book.remove(rejecting(7, NEW))
         self.assertEqual([rule.rule_id for rule in book.on(DEMO)], [2])
 
+    def test_each_change_of_a_rule_is_one_more_version_of_the_book(self) -> None:
+        """Whatever rule it is, disabled ones too; what is put again as it is changes nothing."""
+        book = RuleBook((rejecting(1, DEMO),))
+        versions = [book.version]
+        for each in (
+            rejecting(2, NEW),
+            entry(1, DEMO, version=2, state=RuleState.DISABLED),
+            entry(1, DEMO, version=2, state=RuleState.DISABLED),
+            entry(1, DEMO, version=3),
+        ):
+            book.put(each)
+            versions.append(book.version)
+        self.assertEqual(versions, [1, 2, 3, 3, 4])
+
     def test_rules_on_every_parent_of_an_account_bind(self) -> None:
         """A trading account that stands in two groups keeps the rules of both, each group before the account."""
         directory: Directory = demo()

@@ -66,7 +66,6 @@ def under(*rules: RuleEntry, live: int = 0, **changes: Any) -> Controls:
         CONTROLS,
         rules=RuleBook(rules),
         lineage=(1, GROUP, ACCOUNT),
-        rules_version=max((rule.version for rule in rules), default=None),
         count_live=lambda entry_id: live if entry_id is None else live + 1,
         **changes,
     )
