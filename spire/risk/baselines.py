@@ -32,7 +32,7 @@ class Baselines:
         """Let an account's book count from its last baseline, if it has one."""
         baseline = self._last.get(account_id)
         if baseline is not None:
-            self._book.rebase(account_id, baseline.positions)
+            self._book.rebase(account_id, baseline.origin)
 
     def next(self, watched: Watched, kind: BaselineKind, business_date: str) -> Baseline:
         """Return the record of an account as it stands now."""
@@ -49,10 +49,10 @@ class Baselines:
             day_realised=figures.day_realised,
             day_fees=figures.day_fees,
             day_profit=figures.day_closing,
-            positions=self._book.baseline(account_id),
+            origin=self._book.origin(account_id),
         )
 
     def take(self, baseline: Baseline) -> None:
         """Let an account's day count from a record that is durable."""
         self._last[baseline.trading_account_id] = baseline
-        self._book.rebase(baseline.trading_account_id, baseline.positions)
+        self._book.rebase(baseline.trading_account_id, baseline.origin)

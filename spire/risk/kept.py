@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from spire.accounting.position import Position
-from spire.risk.profit import BaselinePosition
+from spire.risk.profit import Origin
 from spire.risk.values import KEPT, BaselineKind
 from spire.values.amounts import Money
 from spire.values.codes import Currency
@@ -46,7 +46,7 @@ class Baseline:
     day_realised: Money
     day_fees: Money
     day_profit: Money
-    positions: tuple[BaselinePosition, ...] = ()
+    origin: Origin
 
 
 @frozen(kw_only=True)

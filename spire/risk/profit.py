@@ -21,23 +21,38 @@ Convert = Callable[[Currency, Currency], Conversion | None]
 
 @frozen(kw_only=True)
 class BaselinePosition:
-    """A position as a baseline found it: what it had realised and paid by then, and its mark, None where it had none."""
+    """What was held when a day began, and its mark, None where it had none."""
 
     instrument_id: int
     currency: Currency
     quantity: Quantity
     cost: Money
-    realised: Money
-    fees: Money
     mark: Price | None
 
     @property
     def unrealised(self) -> Money:
         """Return what closing it at the mark would have realised; a position without mark counted its cost."""
-        if self.mark is None or not self.quantity:
+        if self.mark is None:
             return ZERO_MONEY
         held = Position(currency=self.currency, quantity=self.quantity, cost=self.cost)
         return unrealised(held, self.mark)
+
+
+@frozen(kw_only=True)
+class BaselineTotal:
+    """What all instruments of a currency had realised and cost in fees when a day began, those long flat included."""
+
+    currency: Currency
+    realised: Money
+    fees: Money
+
+
+@frozen(kw_only=True)
+class Origin:
+    """Where an account's day counts from: totals by currency, and what was held by instrument."""
+
+    totals: tuple[BaselineTotal, ...] = ()
+    positions: tuple[BaselinePosition, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -182,13 +197,18 @@ class Book:
             holding.unrealised, holding.mark = value, mark
         self.dirty.update(holders)
 
-    def rebase(self, account_id: int, baseline: Iterable[BaselinePosition]) -> None:
-        """Let the day begin at a baseline."""
+    def rebase(self, account_id: int, origin: Origin) -> None:
+        """Let the day count from an origin."""
         book = self.accounts[account_id]
+        for sums in book.sums.values():
+            sums.baseline_realised = sums.baseline_fees = 0
+        for total in origin.totals:
+            sums = book.sums.setdefault(total.currency, Sums())
+            sums.baseline_realised, sums.baseline_fees = total.realised, total.fees
         for number, holding in book.holdings.items():
             self._rebase(holding, None)
             self._remark(account_id, book, number, holding)
-        for row in baseline:
+        for row in origin.positions:
             holding = self._holding(book, row.instrument_id, row.currency)
             self._rebase(holding, row)
             self._remark(account_id, book, row.instrument_id, holding)
@@ -228,19 +248,26 @@ class Book:
             is_fresh=not book.not_fresh,
         )
 
-    def baseline(self, account_id: int) -> tuple[BaselinePosition, ...]:
-        """Return the account as it stands, as a baseline: every instrument that its ledger ever named, with its closing mark."""
-        return tuple(
-            BaselinePosition(
-                instrument_id=number,
-                currency=holding.position.currency,
-                quantity=holding.position.quantity,
-                cost=holding.position.cost,
-                realised=holding.position.realised,
-                fees=holding.position.fees,
-                mark=self._closing(number, holding),
-            )
-            for number, holding in sorted(self.accounts[account_id].holdings.items())
+    def origin(self, account_id: int) -> Origin:
+        """Return the account as it stands, for a day to count from: positions at their closing marks."""
+        book = self.accounts[account_id]
+        return Origin(
+            totals=tuple(
+                BaselineTotal(currency=currency, realised=Money(sums.realised), fees=Money(sums.fees))
+                for currency, sums in sorted(book.sums.items())
+                if sums.realised or sums.fees
+            ),
+            positions=tuple(
+                BaselinePosition(
+                    instrument_id=number,
+                    currency=holding.position.currency,
+                    quantity=holding.position.quantity,
+                    cost=holding.position.cost,
+                    mark=self._closing(number, holding),
+                )
+                for number, holding in sorted(book.holdings.items())
+                if holding.position.quantity
+            ),
         )
 
     def unclosable(self, account_id: int) -> tuple[int, ...]:
@@ -333,18 +360,11 @@ class Book:
 
     def _rebase(self, holding: Holding, row: BaselinePosition | None) -> None:
         sums = holding.sums
-        before = holding.baseline
-        if before is not None:
-            sums.baseline_realised -= before.realised
-            sums.baseline_fees -= before.fees
-            sums.baseline_unrealised -= holding.baseline_unrealised
+        sums.baseline_unrealised -= holding.baseline_unrealised
         holding.baseline = row
         holding.baseline_unrealised = 0 if row is None else row.unrealised
         holding.carried = 0 if row is None else _kept(row.unrealised, row.quantity, holding.position.quantity)
-        if row is not None:
-            sums.baseline_realised += row.realised
-            sums.baseline_fees += row.fees
-            sums.baseline_unrealised += holding.baseline_unrealised
+        sums.baseline_unrealised += holding.baseline_unrealised
 
 
 def _parts(sums: Sums, doubt: int, closing: int) -> tuple[int, ...]:

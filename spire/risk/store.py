@@ -12,7 +12,7 @@ from spire.database.errors import CommitUnknown, NotUnique, StoreDown
 from spire.database.transaction import Transaction
 from spire.risk.interfaces import IRiskStore
 from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent, Saved
-from spire.risk.profit import BaselinePosition
+from spire.risk.profit import BaselinePosition, BaselineTotal, Origin
 from spire.risk.values import BaselineKind
 from spire.values.audit import AuditEvent, AuditQuery
 from spire.values.codes import Currency
@@ -20,6 +20,8 @@ from spire.values.risk import RiskMode
 from spire.values.time import Timestamp
 
 PAGE: Final = 1_000
+BASELINES: Final = 100
+"""Baselines that are read at once, each with what was held."""
 AUDIT_TABLE: Final = "risk_audit_events"
 
 SELECT_PLACES = """
@@ -53,11 +55,17 @@ SELECT_BASELINES = """
     ORDER BY number
     LIMIT %s
 """
+SELECT_BASELINE_TOTALS = """
+    SELECT trading_account_id, number, currency, realised, fees
+    FROM risk_baseline_totals
+    WHERE {chosen}
+    ORDER BY trading_account_id, number, currency
+"""
 SELECT_BASELINE_POSITIONS = """
-    SELECT instrument_id, currency, quantity, cost, realised, fees, mark
+    SELECT trading_account_id, number, instrument_id, currency, quantity, cost, mark
     FROM risk_baseline_positions
-    WHERE trading_account_id = %s AND number = %s
-    ORDER BY instrument_id
+    WHERE {chosen}
+    ORDER BY trading_account_id, number, instrument_id
 """
 SELECT_OPENED = """
     SELECT trading_account_id, business_date, outcome, reason, is_complete
@@ -86,11 +94,15 @@ REPLACE_BASELINE = """
         day_fees, day_profit)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
+DELETE_BASELINE_TOTALS = "DELETE FROM risk_baseline_totals WHERE trading_account_id = %s AND number = %s"
 DELETE_BASELINE_POSITIONS = "DELETE FROM risk_baseline_positions WHERE trading_account_id = %s AND number = %s"
+INSERT_BASELINE_TOTAL = """
+    INSERT INTO risk_baseline_totals (trading_account_id, number, currency, realised, fees)
+    VALUES (%s, %s, %s, %s, %s)
+"""
 INSERT_BASELINE_POSITION = """
-    INSERT INTO risk_baseline_positions (trading_account_id, number, instrument_id, currency, quantity, cost, realised,
-        fees, mark)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+    INSERT INTO risk_baseline_positions (trading_account_id, number, instrument_id, currency, quantity, cost, mark)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 REPLACE_OPENED = """
     REPLACE INTO risk_opened (trading_account_id, business_date, outcome, reason, is_complete)
@@ -116,7 +128,7 @@ class RiskStore:
         return Kept(
             places=tuple(await self._pages("risk.places", _places, (0,))),
             positions=tuple(await self._pages("risk.positions", _positions, (0, 0))),
-            baselines=tuple(await self._pages("risk.last_baselines", _last_baselines, (0,))),
+            baselines=tuple(await self._pages("risk.last_baselines", _last_baselines, (0,), BASELINES)),
             opened=tuple(await self._pages("risk.opened", _opened, (0,))),
         )
 
@@ -155,23 +167,25 @@ class RiskStore:
         """Return a page of the audit log."""
         return await self._database.run("risk.audit", audit.read, AUDIT_TABLE, query)
 
-    async def _pages(self, name: str, read: Any, after: tuple[int, ...]) -> list[Any]:
+    async def _pages(self, name: str, read: Any, after: tuple[int, ...], size: int = PAGE) -> list[Any]:
         found: list[Any] = []
         while True:
-            page, after = await self._database.run(name, read, after)
+            page, after = await self._database.run(name, read, after, size)
             found += page
-            if len(page) < PAGE:
+            if len(page) < size:
                 return found
 
 
-def _places(transaction: Transaction, after: tuple[int]) -> tuple[list[Place], tuple[int, ...]]:
-    rows = transaction.fetch(SELECT_PLACES, (*after, PAGE))
+def _places(transaction: Transaction, after: tuple[int], size: int) -> tuple[list[Place], tuple[int, ...]]:
+    rows = transaction.fetch(SELECT_PLACES, (*after, size))
     found = [Place(trading_account_id=row[0], epoch=row[1], sequence=row[2]) for row in rows]
     return found, after if not rows else (rows[-1][0],)
 
 
-def _positions(transaction: Transaction, after: tuple[int, int]) -> tuple[list[KeptPosition], tuple[int, ...]]:
-    rows = transaction.fetch(SELECT_POSITIONS, (*after, PAGE))
+def _positions(
+    transaction: Transaction, after: tuple[int, int], size: int
+) -> tuple[list[KeptPosition], tuple[int, ...]]:
+    rows = transaction.fetch(SELECT_POSITIONS, (*after, size))
     found = [
         KeptPosition(
             trading_account_id=account,
@@ -183,13 +197,13 @@ def _positions(transaction: Transaction, after: tuple[int, int]) -> tuple[list[K
     return found, after if not rows else (rows[-1][0], rows[-1][1])
 
 
-def _last_baselines(transaction: Transaction, after: tuple[int]) -> tuple[list[Baseline], tuple[int, ...]]:
-    rows = transaction.fetch(SELECT_LAST_BASELINES, (*after, PAGE))
-    return [_baseline(transaction, row) for row in rows], after if not rows else (rows[-1][0],)
+def _last_baselines(transaction: Transaction, after: tuple[int], size: int) -> tuple[list[Baseline], tuple[int, ...]]:
+    rows = transaction.fetch(SELECT_LAST_BASELINES, (*after, size))
+    return _whole(transaction, rows), after if not rows else (rows[-1][0],)
 
 
-def _opened(transaction: Transaction, after: tuple[int]) -> tuple[list[Opened], tuple[int, ...]]:
-    rows = transaction.fetch(SELECT_OPENED, (*after, PAGE))
+def _opened(transaction: Transaction, after: tuple[int], size: int) -> tuple[list[Opened], tuple[int, ...]]:
+    rows = transaction.fetch(SELECT_OPENED, (*after, size))
     found = [
         Opened(
             trading_account_id=account,
@@ -235,8 +249,12 @@ def _record(
     for baseline in baselines:
         place = (baseline.trading_account_id, baseline.number)
         transaction.execute(REPLACE_BASELINE, _baseline_row(baseline))
+        transaction.execute(DELETE_BASELINE_TOTALS, place)
         transaction.execute(DELETE_BASELINE_POSITIONS, place)
-        transaction.executemany(INSERT_BASELINE_POSITION, [(*place, *_row(each)) for each in baseline.positions])
+        totals = [(*place, each.currency, each.realised, each.fees) for each in baseline.origin.totals]
+        transaction.executemany(INSERT_BASELINE_TOTAL, totals)
+        positions = [(*place, *_position_row(each)) for each in baseline.origin.positions]
+        transaction.executemany(INSERT_BASELINE_POSITION, positions)
     transaction.executemany(
         REPLACE_OPENED,
         [(row.trading_account_id, row.business_date, row.outcome, row.reason, row.is_complete) for row in opened],
@@ -246,14 +264,39 @@ def _record(
 
 def _baselines(transaction: Transaction, account: int, after: int, limit: int) -> tuple[Baseline, ...]:
     rows = transaction.fetch(SELECT_BASELINES, (account, after, limit))
-    return tuple(_baseline(transaction, row) for row in rows)
+    return tuple(_whole(transaction, rows))
 
 
 def _events(transaction: Transaction, account: int, after: int, limit: int) -> tuple[RiskEvent, ...]:
     return tuple(_event(row) for row in transaction.fetch(SELECT_EVENTS, (account, after, limit)))
 
 
-def _baseline(transaction: Transaction, row: tuple[Any, ...]) -> Baseline:
+def _whole(transaction: Transaction, rows: Sequence[tuple[Any, ...]]) -> list[Baseline]:
+    """Return the baselines of these rows, each with what belongs to it."""
+    totals: dict[tuple[int, int], list[BaselineTotal]] = {}
+    positions: dict[tuple[int, int], list[BaselinePosition]] = {}
+    if rows:
+        chosen = " OR ".join(["(trading_account_id = %s AND number = %s)"] * len(rows))
+        places = [value for row in rows for value in row[:2]]
+        for account, number, currency, realised, fees in transaction.fetch(
+            SELECT_BASELINE_TOTALS.format(chosen=chosen), places
+        ):
+            total = BaselineTotal(currency=Currency(currency), realised=realised, fees=fees)
+            totals.setdefault((account, number), []).append(total)
+        for account, number, instrument, currency, quantity, cost, mark in transaction.fetch(
+            SELECT_BASELINE_POSITIONS.format(chosen=chosen), places
+        ):
+            held = BaselinePosition(
+                instrument_id=instrument, currency=Currency(currency), quantity=quantity, cost=cost, mark=mark
+            )
+            positions.setdefault((account, number), []).append(held)
+    return [
+        _baseline(row, Origin(totals=tuple(totals.get(row[:2], ())), positions=tuple(positions.get(row[:2], ()))))
+        for row in rows
+    ]
+
+
+def _baseline(row: tuple[Any, ...], origin: Origin) -> Baseline:
     account, number, kind, business_date, taken, currency, day_realised, day_fees, day_profit = row
     return Baseline(
         trading_account_id=account,
@@ -265,20 +308,7 @@ def _baseline(transaction: Transaction, row: tuple[Any, ...]) -> Baseline:
         day_realised=day_realised,
         day_fees=day_fees,
         day_profit=day_profit,
-        positions=tuple(
-            BaselinePosition(
-                instrument_id=instrument,
-                currency=Currency(each),
-                quantity=quantity,
-                cost=cost,
-                realised=realised,
-                fees=fees,
-                mark=mark,
-            )
-            for instrument, each, quantity, cost, realised, fees, mark in transaction.fetch(
-                SELECT_BASELINE_POSITIONS, (account, number)
-            )
-        ),
+        origin=origin,
     )
 
 
@@ -296,16 +326,8 @@ def _baseline_row(baseline: Baseline) -> tuple[Any, ...]:
     )
 
 
-def _row(position: BaselinePosition) -> tuple[Any, ...]:
-    return (
-        position.instrument_id,
-        position.currency,
-        position.quantity,
-        position.cost,
-        position.realised,
-        position.fees,
-        position.mark,
-    )
+def _position_row(position: BaselinePosition) -> tuple[Any, ...]:
+    return (position.instrument_id, position.currency, position.quantity, position.cost, position.mark)
 
 
 def _event_row(event: RiskEvent) -> tuple[Any, ...]:

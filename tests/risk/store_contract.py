@@ -8,7 +8,7 @@ from zope.interface.verify import verifyObject
 from spire.accounting.position import Position
 from spire.risk.interfaces import IRiskStore
 from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent, Saved
-from spire.risk.profit import BaselinePosition
+from spire.risk.profit import BaselinePosition, BaselineTotal, Origin
 from spire.risk.values import BaselineKind
 from spire.values.amounts import Money, Quantity
 from spire.values.audit import AuditEvent, AuditQuery
@@ -19,7 +19,7 @@ from spire.values.risk import RiskMode
 from spire.values.time import Timestamp
 from tests.values.examples import dollars, shares
 
-USD = Currency("USD")
+CAD, USD = Currency("CAD"), Currency("USD")
 NOW = Timestamp(1_381_239_000_000_000_000)
 ADA, BEN = 7, 8
 
@@ -47,17 +47,20 @@ def baseline(account: int = ADA, number: int = 1, **changes: Any) -> Baseline:
         "day_realised": Money(-5_000_000),
         "day_fees": Money(1),
         "day_profit": Money(-6_000_000),
-        "positions": tuple(
-            BaselinePosition(
-                instrument_id=instrument,
-                currency=USD,
-                quantity=Quantity(-3_000_000),
-                cost=Money(-42),
-                realised=Money(1),
-                fees=Money(2),
-                mark=mark,
-            )
-            for instrument, mark in ((42, dollars(14)), (43, None))
+        "origin": Origin(
+            totals=tuple(
+                BaselineTotal(currency=currency, realised=Money(-1), fees=Money(2)) for currency in (CAD, USD)
+            ),
+            positions=tuple(
+                BaselinePosition(
+                    instrument_id=instrument,
+                    currency=USD,
+                    quantity=Quantity(-3_000_000),
+                    cost=Money(-42),
+                    mark=mark,
+                )
+                for instrument, mark in ((42, dollars(14)), (43, None))
+            ),
         ),
     }
     return Baseline(**(fields | changes))
@@ -159,7 +162,7 @@ class RiskStoreContract:
 
     async def test_baselines_come_back_whole(self) -> None:
         """At the start the last of each account; all of them when asked."""
-        second = baseline(number=2, kind=BaselineKind.RELEASE, positions=())
+        second = baseline(number=2, kind=BaselineKind.RELEASE, origin=Origin())
         await self.store.record((baseline(), baseline(BEN)), (), ())
         await self.store.record((second,), (), ())
         self.assertEqual((await self.store.load()).baselines, (second, baseline(BEN)))
@@ -169,7 +172,8 @@ class RiskStoreContract:
     async def test_a_baseline_of_the_same_number_replaces_it(self) -> None:
         """The answer to a first write was lost, and the account has moved since."""
         await self.store.record((baseline(),), (), ())
-        other = baseline(day_profit=Money(1), positions=baseline().positions[:1])
+        first = baseline().origin
+        other = baseline(day_profit=Money(1), origin=Origin(totals=first.totals[1:], positions=first.positions[:1]))
         await self.store.record((other,), (), ())
         self.assertEqual(await self.store.baselines(ADA, 0, 10), (other,))
 

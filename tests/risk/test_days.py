@@ -52,7 +52,7 @@ class DayTests(LossTestCase):
         self.print_(14.50)
         self.quote(14.48, 14.52, time=CLOSE)
         self.tomorrow()
-        (row,) = self.store.last_baseline(self.account).positions
+        (row,) = self.store.last_baseline(self.account).origin.positions
         self.assertEqual(row.mark, dollars(14.50))
         self.run_(self.feed.end())
         self.feed = self.open_feed(TOMORROW)
@@ -70,7 +70,7 @@ class DayTests(LossTestCase):
         self.assertEqual(self.portfolio().unmarked, (BAC,))
         self.assertEqual(self.tomorrow().outcome, "OPENED")
         baseline = self.store.last_baseline(self.account)
-        self.assertEqual((baseline.positions[0].mark, baseline.day_profit), (dollars(14.50), dollars(48)))
+        self.assertEqual((baseline.origin.positions[0].mark, baseline.day_profit), (dollars(14.50), dollars(48)))
         self.feed = self.open_feed(TOMORROW)
         self.quote(14.40, 14.42, time=NEXT_MORNING)
         self.advance(1.0)
@@ -83,7 +83,7 @@ class DayTests(LossTestCase):
         self.run_(self.feed.end())
         self.restart_risk()
         self.assertEqual(self.tomorrow().outcome, "OPENED")
-        (row,) = self.store.last_baseline(self.account).positions
+        (row,) = self.store.last_baseline(self.account).origin.positions
         self.assertEqual(row.mark, dollars(14.50))
 
     def test_what_has_no_mark_at_all_gets_its_record_as_soon_as_it_has_one(self) -> None:
@@ -106,7 +106,7 @@ class DayTests(LossTestCase):
         self.assertTrue(self.portfolio().is_blind)
         self.store.is_down = False
         self.advance(2.5)
-        (row,) = self.store.last_baseline(self.account).positions
+        (row,) = self.store.last_baseline(self.account).origin.positions
         self.assertEqual(row.mark, dollars(14.40))
         self.assertEqual((self.portfolio().day_profit, self.portfolio().is_blind), (0, False))
         self.assertEqual(self.store.audited("account.open_day")[-1].actor_name, "risk")
@@ -210,7 +210,7 @@ class DayTests(LossTestCase):
         self.start_risk()
         self.run_(self.risk.session.when_ready())
         self.open(TOMORROW)
-        (row,) = self.store.last_baseline(self.account).positions
+        (row,) = self.store.last_baseline(self.account).origin.positions
         self.assertEqual(row.mark, dollars(14.50))
 
     def test_more_accounts_than_a_page_are_all_opened(self) -> None:

@@ -10,7 +10,7 @@ from spire.accounting.portfolio import Portfolio, apply_postings, day_profit, pr
 from spire.accounting.position import Position
 from spire.definitions.rates import Conversion
 from spire.risk.marks import UNKNOWN, Mark, Marks
-from spire.risk.profit import BaselinePosition, Book, Figures
+from spire.risk.profit import BaselinePosition, Book, Figures, Origin
 from spire.risk.values import MarkSource
 from spire.values.amounts import Money, Price, Rounding
 from spire.values.codes import Currency
@@ -181,7 +181,7 @@ class ProvenTests(BookTestCase):
     def test_a_gain_is_one_since_the_start_of_the_day(self) -> None:
         """What was made the day before offsets nothing today."""
         self.book.mark(IBM, at(30))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.book.mark(BAC, at(12))
         self.book.mark(IBM, at(29, is_fresh=False))
         self.assertEqual(self.figures().day_proven, -dollars(100))
@@ -189,7 +189,7 @@ class ProvenTests(BookTestCase):
     def test_what_was_carried_on_shares_sold_since_counts_once(self) -> None:
         """It was realised with them: it hides no loss, and what is left loses nothing by it either."""
         self.book.mark(IBM, at(30))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.post(traded(-50, 30, IBM))
         self.book.mark(IBM, at(30, is_fresh=False))
         self.book.mark(BAC, at(12))
@@ -217,7 +217,7 @@ class ClosingTests(BookTestCase):
 
     def closing(self) -> Price | None:
         """Return the closing mark of BAC."""
-        (row,) = self.book.baseline(ADA)
+        (row,) = self.book.origin(ADA).positions
         return row.mark
 
     def test_without_a_print_the_last_quote_that_could_be_traded_upon_closes_the_day(self) -> None:
@@ -225,13 +225,13 @@ class ClosingTests(BookTestCase):
         self.book.mark(BAC, Marks(last_quote=(dollars(15), dollars(16))))
         self.post(traded(100, 14))
         self.assertEqual((self.closing(), self.figures().day_closing), (dollars(15), dollars(100)))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.assertEqual(self.figures().day_profit, 0)
         self.book.mark(BAC, at(14.9))
         self.assertEqual(self.figures().day_profit, -dollars(10))
         self.post(traded(-100, 14, IBM), account=BEN)
         self.book.mark(IBM, Marks(last_quote=(dollars(15), dollars(16))))
-        self.assertEqual(self.book.baseline(BEN)[0].mark, dollars(16))
+        self.assertEqual(self.book.origin(BEN).positions[0].mark, dollars(16))
 
     def test_the_last_print_comes_before_the_last_quote(self) -> None:
         """It is the mark already, and the official close."""
@@ -244,9 +244,9 @@ class ClosingTests(BookTestCase):
         """Also over several days."""
         self.post(traded(100, 14))
         self.book.mark(BAC, at(15))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.book.mark(BAC, UNKNOWN)
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.assertEqual((self.closing(), self.book.unclosable(ADA)), (dollars(15), ()))
 
     def test_what_never_had_a_mark_is_named(self) -> None:
@@ -262,7 +262,7 @@ class BaselineTests(BookTestCase):
         """What was made before is not made today."""
         self.post(traded(100, 14), traded(-40, 15), fee(1))
         self.book.mark(BAC, at(14.5))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         figures = self.figures()
         self.assertEqual((figures.day_realised, figures.day_fees, figures.day_profit), (0, 0, 0))
         self.assertEqual(figures.realised, dollars(40))
@@ -271,7 +271,7 @@ class BaselineTests(BookTestCase):
         """Closed 10 below the mark of the morning it loses, although it made money since it was bought."""
         self.post(traded(100, 14))
         self.book.mark(BAC, at(15))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.post(traded(-100, 14.9))
         figures = self.figures()
         self.assertEqual((figures.day_realised, figures.day_profit), (dollars(90), -dollars(10)))
@@ -280,25 +280,38 @@ class BaselineTests(BookTestCase):
         """The last of all sources, and not fresh."""
         self.post(traded(100, 14))
         self.book.mark(BAC, at(15))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.book.mark(BAC, UNKNOWN)
         (position,) = self.book.positions(ADA)
         self.assertEqual((position.mark, position.mark_source), (dollars(15), MarkSource.CLOSE))
         self.assertFalse(self.figures().is_fresh)
 
+    def test_an_instrument_that_is_flat_leaves_its_profit_in_the_totals_alone(self) -> None:
+        """However many were ever traded, a day's record has a row for what is held; what is traded again counts of today."""
+        self.post(traded(100, 14), traded(-100, 13), fee(2), traded(50, 20, IBM), traded(-50, 20, 44, CAD))
+        origin = self.book.origin(ADA)
+        self.assertEqual([row.instrument_id for row in origin.positions], [IBM, 44])
+        totals = [(total.currency, total.realised, total.fees) for total in origin.totals]
+        self.assertEqual(totals, [(USD, -dollars(100), dollars(2))])
+        self.book.rebase(ADA, origin)
+        self.assertEqual((self.figures().day_realised, self.figures().day_fees), (0, 0))
+        self.post(traded(100, 14), traded(-100, 15), fee(1))
+        self.assertEqual((self.figures().day_realised, self.figures().day_fees), (dollars(100), dollars(1)))
+        self.assertEqual((self.figures().realised, self.figures().fees), (0, dollars(3)))
+
     def test_a_second_baseline_replaces_the_first(self) -> None:
         """Nothing of the first stays in the sums."""
         self.post(traded(100, 14))
         self.book.mark(BAC, at(15))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.book.mark(BAC, at(13))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.assertEqual(self.figures().day_profit, 0)
 
     def test_a_baseline_position_without_mark_counted_its_cost(self) -> None:
         """So a mark that comes later counts whole."""
         self.post(traded(100, 14))
-        self.book.rebase(ADA, self.book.baseline(ADA))
+        self.book.rebase(ADA, self.book.origin(ADA))
         self.book.mark(BAC, at(15))
         self.assertEqual(self.figures().day_profit, dollars(100))
 
@@ -309,11 +322,9 @@ class BaselineTests(BookTestCase):
             currency=USD,
             quantity=shares(100),
             cost=Money(dollars(1400)),
-            realised=Money(0),
-            fees=Money(0),
             mark=dollars(15),
         )
-        self.book.rebase(ADA, (row,))
+        self.book.rebase(ADA, Origin(positions=(row,)))
         self.book.put(ADA, BAC, Position(currency=USD, quantity=shares(100), cost=Money(dollars(1400))))
         self.book.mark(BAC, at(16))
         self.assertEqual(self.figures().day_profit, dollars(100))
@@ -366,7 +377,7 @@ class PropertyTests(SynchronousTestCase):
                 book.mark(instrument, Marks(mark, mark))
             else:
                 mornings[account] = profit(ledgers[account], marks)
-                book.rebase(account, book.baseline(account))
+                book.rebase(account, book.origin(account))
         for account, ledger in ledgers.items():
             today, figures = profit(ledger, marks), book.figures(account, convert)
             self.assertEqual(figures.realised, today.realised)

@@ -2,11 +2,14 @@
 
 from typing import Any, ClassVar
 
+from attrs import evolve
 from twisted.trial.unittest import TestCase
 
 from spire.database.errors import CommitUnknown, StoreDown
+from spire.database.migrations import load_steps, migrate
 from spire.risk.kept import Saved
 from spire.risk.memory import MemoryRiskStore
+from spire.risk.profit import Origin
 from spire.risk.store import RiskStore
 from spire.testing.database import DatabaseTestCase
 from spire.values.audit import AuditQuery
@@ -67,6 +70,35 @@ class RiskStoreTests(RiskStoreContract, DatabaseTestCase):
         await self.store.save(Saved(places=places, positions=positions))
         kept = await self.store.load()
         self.assertEqual((kept.places, kept.positions), (places, positions))
+        baselines = tuple(baseline(account) for account in range(1, 202))
+        await self.store.record(baselines, (), ())
+        self.assertEqual((await self.store.load()).baselines, baselines)
+
+    async def test_records_of_the_release_before_count_as_they_did(self) -> None:
+        """They had what was realised and paid with each instrument, and a row for each that was ever traded."""
+        for (table,) in self.schema.execute("SHOW TABLES"):
+            self.schema.execute(f"DROP TABLE `{table}`")
+        steps = load_steps("spire.risk", "risk")
+        await migrate(self.database, "risk", steps[:1], "a test")
+        old = evolve(baseline(), origin=Origin())
+        place = "7, 1"
+        self.schema.execute(
+            f"INSERT INTO risk_baselines VALUES ({place}, 1, '2013-10-08', {old.taken}, 'USD', -5000000, 1, -6000000)"
+        )
+        for row in (
+            "42, 'USD', 5000000, 70, 7, 1, 14000000",
+            "43, 'USD', 0, 0, -9, 2, NULL",
+            "44, 'CAD', 0, 0, 3, 0, NULL",
+        ):
+            self.schema.execute(f"INSERT INTO risk_baseline_positions VALUES ({place}, {row})")
+        await migrate(self.database, "risk", steps, "a test")
+        (found,) = await self.store.baselines(7, 0, 10)
+        self.assertEqual(evolve(found, origin=Origin()), old)
+        totals = [(total.currency, total.realised, total.fees) for total in found.origin.totals]
+        self.assertEqual(totals, [("CAD", 3, 0), ("USD", -2, 3)])
+        self.assertEqual(
+            [(row.instrument_id, row.cost, row.mark) for row in found.origin.positions], [(42, 70, 14000000)]
+        )
 
     async def test_a_record_is_written_whole_or_not_at_all(self) -> None:
         """An audit event that is there already takes the baseline with it."""
