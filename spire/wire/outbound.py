@@ -203,7 +203,7 @@ class OutboundStream:
         latest = self._conflated.latest
         first = not latest
         held = latest.get(segment.stream)
-        latest[segment.stream] = segment if held is None else segment.covering(held.after)
+        latest[segment.stream] = segment if held is None else segment.replacing(held)
         return first
 
     def ask(self, source: Source) -> None:

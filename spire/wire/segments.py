@@ -57,9 +57,12 @@ class Segment(NamedTuple):
     head: bytes
     size: int
 
-    def covering(self, after: int) -> "Segment":
-        """Return the same records as the answer to the longer range that begins after `after`."""
-        return segment(self.stream, after, self.through, self.records, self.payload, flags=self.flags, time=self.time)
+    def replacing(self, unsent: "Segment") -> "Segment":
+        """Return what goes out in place of `unsent`, which is of the same stream: the newest records, for the range of both."""
+        newest = self if self.records else unsent
+        return segment(
+            self.stream, unsent.after, self.through, newest.records, newest.payload, flags=self.flags, time=newest.time
+        )
 
 
 def segment(

@@ -379,6 +379,17 @@ class ConflateTests(StreamTestCase):
         self.assertEqual(everything.sequences, list(range(1, 11)))
         self.assertEqual(latest.sequences, [10])
 
+    def test_what_a_filter_leaves_out_does_not_take_the_place_of_what_it_keeps(self) -> None:
+        """The latest record that matches waits for its flush, however many follow that do not."""
+        topic = self.log_topic()
+        keep = self.listen()
+        for sequence in range(1, 5):
+            self.publish(topic, sequence, sequence)
+        expression = msgspec.msgpack.encode(Compare("sequence", Operator.LESS, 3))
+        recorder = self.listen(after=0, policy=Policy.CONFLATE, filter_bytes=expression)
+        self.publish(topic, 5, 5)
+        self.assertEqual((recorder.sequences[-1], keep.sequences[-1]), (2, 5))
+
     def test_a_resume_brings_the_latest_alone(self) -> None:
         """After a reconnect one record stands for all that was missed, also when the ring is empty."""
         topic = self.log_topic()

@@ -50,11 +50,14 @@ class SegmentTests(SynchronousTestCase):
         with self.assertRaises(ValueError):
             segment(1, 0, 1, 1, b"x" * (PAYLOAD_LIMIT + 1))
 
-    def test_covering_keeps_the_records(self) -> None:
-        """A longer range has the same payload."""
-        longer = segment(1, 5, 6, 1, b"x").covering(2)
-        self.assertEqual((longer.after, longer.through, longer.payload), (2, 6, b"x"))
-        self.assertEqual(next(iter(parse(join([longer]))[0]))[4], 2)
+    def test_a_replacement_has_the_newest_records_and_both_ranges(self) -> None:
+        """A segment without a record leaves those that wait."""
+        unsent = segment(1, 2, 5, 1, b"x", time=7)
+        newer = segment(1, 5, 6, 1, b"y", time=8).replacing(unsent)
+        empty = segment(1, 5, 6, 0, b"", time=8).replacing(unsent)
+        self.assertEqual((newer.after, newer.through, newer.records, newer.payload, newer.time), (2, 6, 1, b"y", 8))
+        self.assertEqual((empty.after, empty.through, empty.records, empty.payload, empty.time), (2, 6, 1, b"x", 7))
+        self.assertEqual(next(iter(parse(join([empty]))[0]))[2:6], (1, 0, 2, 6))
 
 
 class PackedTests(SynchronousTestCase):
