@@ -134,20 +134,18 @@ class Submitting:
         return self._accept(submission, self._chronicle.fold(*violations, event), is_opening=decision.is_opening)
 
     def cancel(self, order: Order, actor: int | None) -> None:
-        """Cancel a live order: through its driver, or at once where it was not routed yet."""
+        """Cancel a live order: through its driver, or at once where it was not routed yet, and then never is."""
         submission = order.submission
-        if self.find(submission.order_id) is not None:
-            self._booking.report(
-                Execution(
-                    order_id=submission.order_id,
-                    exec_type=ExecType.CANCELED,
-                    source=ReportSource.PERSON,
-                    actor=actor,
-                )
-            )
-            return
         self._orders.flag(submission.order_id, Flag.PENDING_CANCEL)
-        self._driver(submission).cancel(submission.order_id, actor)
+        pending = self._pending.pop(submission.order_id, None)
+        if pending is None:
+            self._driver(submission).cancel(submission.order_id, actor)
+            return
+        _quiet(pending)
+        canceled = Execution(
+            order_id=submission.order_id, exec_type=ExecType.CANCELED, source=ReportSource.PERSON, actor=actor
+        )
+        self._booking.report(canceled, lambda: _answer(pending, order.view))
 
     def _refuse(self, entry: Entry, refusal: Refusal, order_id: int) -> "Deferred[OrderView]":
         waiting: Deferred[OrderView] = Deferred()

@@ -4,9 +4,11 @@ from typing import Any
 from unittest.mock import patch
 
 from spire.database.journal import JournalFull
+from spire.execution.booking import Booking
 from spire.execution.values import OrderScope, OrderView
 from spire.values.orders import Side, Status, TimeInForce
-from spire.wire.errors import Refused, SpireError
+from spire.values.status import Flag
+from spire.wire.errors import Refused, SpireError, Unavailable
 from tests.execution.room import ExecutionRoomTestCase, Follower
 
 
@@ -66,6 +68,22 @@ class StoreAwayTests(ExecutionRoomTestCase):
         self.assertEqual(self.result(self.client.cancel(order_id)).status, Status.CANCELED)
         self.store.is_down = False
         self.advance(3.0)
+        self.assertEqual(self.successResultOf(submitted).status, Status.CANCELED)
+        self.assertEqual(self.follower.told(), ["SUBMITTED", "CANCELED"])
+
+    def test_a_cancel_that_has_no_id_yet_keeps_the_order_from_its_driver(self) -> None:
+        """The store takes the order meanwhile: it is answered when it has ended, and was never sent."""
+        self.store.is_down = True
+        submitted = self.later(self.client.submit(self.request(Side.BUY, 100)))
+        self.advance(0.2)
+        order_id = self.follower.events[0].order_id
+        with patch.object(Booking, "stamp", side_effect=Unavailable("no id is in hand")):
+            pending: OrderView = self.result(self.client.cancel(order_id))
+            self.store.is_down = False
+            self.advance(1.5)
+        self.assertEqual((pending.status, pending.flags), (Status.PENDING_NEW, Flag.PENDING_CANCEL))
+        self.assertEqual((self.follower.told(), submitted.called), (["SUBMITTED"], False))
+        self.advance(1.0)
         self.assertEqual(self.successResultOf(submitted).status, Status.CANCELED)
         self.assertEqual(self.follower.told(), ["SUBMITTED", "CANCELED"])
 
