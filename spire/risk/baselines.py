@@ -1,11 +1,15 @@
 """The records from which each account's day counts: those that are in force, and the next ones (docs/risk.md)."""
 
+from attrs import evolve
+
 from spire.risk.facts import Facts
 from spire.risk.kept import Baseline, Opened
 from spire.risk.profit import Book
 from spire.risk.supervision import Watched
 from spire.risk.values import BaselineKind
 from spire.runtime.clock import Clock
+from spire.values.amounts import Money, Rounding
+from spire.values.time import Timestamp
 
 
 class Baselines:
@@ -24,7 +28,7 @@ class Baselines:
         self.opened = {each.trading_account_id: each for each in opened}
 
     def awaits_record(self, account_id: int) -> bool:
-        """Return whether an account's day has begun without a record from which it counts."""
+        """Return whether an account's day has begun with a record that lacks marks."""
         opened = self.opened.get(account_id)
         return opened is not None and opened.awaits_record
 
@@ -51,6 +55,31 @@ class Baselines:
             day_profit=figures.day_closing,
             origin=self._book.origin(account_id),
         )
+
+    def closed(self, account_id: int, business_date: str) -> Baseline | None:
+        """Return the record of a day with the closing marks that it lacked when it was taken; None where it lacks none.
+
+        What they are worth is of the day that it ended.
+        """
+        record = self._last.get(account_id)
+        if record is None or record.business_date != business_date:
+            return None
+        positions = tuple(map(self._book.closed, record.origin.positions))
+        if positions == record.origin.positions:
+            return None
+        gained = 0
+        for before, after in zip(record.origin.positions, positions, strict=True):
+            conversion = self._facts.convert(after.currency, record.currency)
+            if before != after and conversion is not None:
+                gained += conversion.convert(after.unrealised, Rounding.HALF_EVEN)
+        return evolve(
+            record, origin=evolve(record.origin, positions=positions), day_profit=Money(record.day_profit + gained)
+        )
+
+    def taken(self, account_id: int) -> Timestamp | None:
+        """Return when the record that is in force was taken."""
+        record = self._last.get(account_id)
+        return None if record is None else record.taken
 
     def take(self, baseline: Baseline) -> None:
         """Let an account's day count from a record that is durable."""

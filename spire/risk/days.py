@@ -39,6 +39,10 @@ class Step:
     opened: Opened
     baseline: Baseline | None
 
+    def is_news(self, known: Opened | None) -> bool:
+        """Return whether there is more to record than that an account is open, where `known` is on record."""
+        return self.baseline is not None or (self.opened.outcome != ALREADY_OPEN and self.opened != known)
+
 
 class Days:
     """Opens days, one at a time; an account is touched by nobody else meanwhile."""
@@ -94,7 +98,10 @@ class Days:
                 event = self._trail.event(
                     session, "day.open", f"business_day:{business_date}", after=json.dumps(counts)
                 )
-                await self._turns.record((), (), (event,))
+                try:
+                    await self._turns.record((), (), (event,))
+                except Unavailable:
+                    self._turns.tell_later(event)
             self._results = {business_date: results}
         if troubles:
             raise Unavailable(f"{len(troubles)} accounts are not open yet, open the day again: {troubles[0]}")
@@ -126,7 +133,9 @@ class Days:
             async with self._turns.alone():
                 try:
                     results = self._results.setdefault(business_date, {})
-                    await self._open_some(None, business_date, waiting, results, troubles)
+                    for start in range(0, len(waiting), AT_ONCE):
+                        some = waiting[start : start + AT_ONCE]
+                        await self._open_some(None, business_date, some, results, troubles)
                 except Unavailable as error:
                     troubles.append(error.message)
             if troubles:
@@ -188,7 +197,7 @@ class Days:
                         steps.append(step)
                 except SpireError as error:
                     troubles.append(f"{self._facts.name(account_id)}: {error.message}")
-            fresh = [step for step in steps if step.baseline is not None or step.opened.awaits_record]
+            fresh = [step for step in steps if step.is_news(self._baselines.opened.get(step.watched.account_id))]
             await self._turns.record(
                 [step.baseline for step in fresh if step.baseline is not None],
                 [step.opened for step in fresh],
@@ -201,6 +210,8 @@ class Days:
             await self._take_note(steps)
             for step in steps:
                 await self._finish(step, business_date, results, troubles)
+                held.remove(step.watched)
+                self._turns.let_go(step.watched)
         finally:
             for watched in held:
                 self._turns.let_go(watched)
@@ -209,8 +220,8 @@ class Days:
     async def _step(self, watched: Watched, opened: Opened | None, business_date: str) -> Step:
         """Return what is to be done with one account. Raises Unavailable where that cannot be known now."""
         account_id = watched.account_id
-        if opened is not None and opened.business_date == business_date and not opened.awaits_record:
-            return Step(watched=watched, opened=opened, baseline=None)
+        if opened is not None and opened.business_date == business_date:
+            return self._later_step(watched, opened)
         if opened is None and self._was_opened:
             return Step(watched=watched, opened=_since(account_id, business_date), baseline=None)
         ledger = self._ledgers.get(account_id)
@@ -219,35 +230,53 @@ class Days:
         self._market.settle()
         if self._book.off_market(account_id) and not self._market.is_caught_up:
             raise Unavailable("its positions have no marks yet")
-        unclosable = self._book.unclosable(account_id)
-        if unclosable:
-            return Step(watched=watched, opened=self._awaiting(account_id, business_date, unclosable), baseline=None)
         kept = await self._why_kept(watched)
+        unclosable = self._book.unclosable(account_id)
+        missing = self._market.no_mark(unclosable) if unclosable else None
         return Step(
             watched=watched,
             opened=Opened(
                 trading_account_id=account_id,
                 business_date=business_date,
-                outcome=OPENED if kept is None else KEPT,
-                reason=kept or "",
-                is_complete=kept is not None or self._turns.is_allowed(account_id),
+                outcome=OPENED if kept is None and missing is None else KEPT,
+                reason="; ".join(filter(None, (kept, missing))),
+                is_complete=missing is None and (kept is not None or self._turns.is_allowed(account_id)),
             ),
             baseline=self._baselines.next(watched, BaselineKind.START_OF_DAY, business_date),
         )
 
-    def _awaiting(self, account_id: int, business_date: str, unclosable: Sequence[int]) -> Opened:
-        return Opened(
-            trading_account_id=account_id,
-            business_date=business_date,
-            outcome=KEPT,
-            reason=self._market.no_mark(unclosable),
-            is_complete=False,
+    def _later_step(self, watched: Watched, opened: Opened) -> Step:
+        """Return what is left to do with an account whose day was opened: the marks of its record, its allowed state."""
+        account_id = watched.account_id
+        self._market.settle()
+        if opened.awaits_record and self._book.unclosable(account_id):
+            return Step(watched=watched, opened=opened, baseline=None)
+        kept = self._why_kept_since(account_id, had_positions=opened.awaits_record)
+        return Step(
+            watched=watched,
+            opened=evolve(
+                opened,
+                outcome=OPENED if kept is None else KEPT,
+                reason=kept or "",
+                is_complete=kept is not None or self._turns.is_allowed(account_id),
+            ),
+            baseline=self._baselines.closed(account_id, opened.business_date),
         )
+
+    def _why_kept_since(self, account_id: int, *, had_positions: bool) -> str | None:
+        """Return why a person must release an account whose day was opened, but not completely, if one must."""
+        standing, taken = self._facts.standing(account_id), self._baselines.taken(account_id)
+        if standing.mode is RiskMode.DISABLED and had_positions:
+            return "it is DISABLED and had positions"
+        was_stopped = standing.since is not None and taken is not None and standing.since > taken
+        if was_stopped and not self._turns.is_allowed(account_id):
+            return f"it was stopped after the day was opened: it is {standing.mode.name}"
+        return None
 
     async def _why_kept(self, watched: Watched) -> str | None:
         """Return why a person must release an account, if one must. A halt that a person set stays by itself."""
         account_id = watched.account_id
-        if self._facts.standing(account_id).mode is not RiskMode.DISABLED:
+        if not self._facts.standing(account_id).is_disabled(self._clock.now()):
             return None
         if not self._book.accounts[account_id].is_flat:
             return "it is DISABLED and has positions"

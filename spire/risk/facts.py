@@ -116,7 +116,7 @@ class Facts:
             row = written
         if row is None:
             return Standing()
-        return Standing(mode=row.mode, version=row.version, expiry=row.expiry)
+        return Standing(mode=row.mode, version=row.version, expiry=row.expiry, since=row.since)
 
     def wrote(self, state: RiskState) -> None:
         """Take note of a risk state that this server has written."""

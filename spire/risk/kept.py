@@ -53,7 +53,7 @@ class Baseline:
 class Opened:
     """The last business date that was opened for an account. `is_complete` once its risk state was written as well.
 
-    A KEPT account has the reason why a person must release it, and is complete; one that is not has no record of its day yet, because
+    A KEPT account has the reason why a person must release it, and is complete; the record of one that is not lacks marks, because
     nothing says what it holds is worth.
     """
 
@@ -65,7 +65,7 @@ class Opened:
 
     @property
     def awaits_record(self) -> bool:
-        """Return whether the day has begun without a record."""
+        """Return whether the day has begun with a record that lacks marks."""
         return self.outcome == KEPT and not self.is_complete
 
 

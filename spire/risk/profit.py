@@ -6,7 +6,7 @@ instrument. Figures in an account's own currency are worked out when somebody as
 
 from collections.abc import Callable, Iterable, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from spire.accounting.position import Position, apply_posting, unrealised
 from spire.definitions.rates import Conversion
@@ -60,7 +60,8 @@ class Figures:
     """Where an account stands in its own currency; fields as in `spire.risk.values.Portfolio`.
 
     `day_proven` is the day's profit as fresh marks prove it: a position without one counts what its mark says it gained since the
-    start of day, but never what it lost. `day_closing` is the day's profit at the closing marks.
+    start of day, but never what it lost. `day_closing` is the day's profit at the closing marks. `unconverted_today` are those of
+    the currencies without a rate that move the day: what was made long ago in one that is flat does not.
     """
 
     currency: Currency
@@ -74,6 +75,7 @@ class Figures:
     day_closing: Money
     unmarked: tuple[int, ...]
     unconverted: tuple[str, ...]
+    unconverted_today: tuple[str, ...]
     is_fresh: bool
 
     @property
@@ -220,7 +222,8 @@ class Book:
         """Return where an account stands in its own currency; each currency's sum is converted once, rounded half-even."""
         book = self.accounts[account_id]
         totals: Sequence[int] = (0,) * 8
-        unconverted = []
+        unconverted: list[str] = []
+        unconverted_today: list[str] = []
         doubts, closes = self._not_fresh(book)
         for currency, sums in book.sums.items():
             parts = _parts(sums, doubts.get(currency, 0), closes.get(currency, 0))
@@ -230,6 +233,8 @@ class Book:
                 conversion = convert(currency, book.currency)
                 if conversion is None:
                     unconverted.append(str(currency))
+                    if sums.unrealised or any(parts[3:]):
+                        unconverted_today.append(str(currency))
                     continue
                 parts = tuple(conversion.convert(Money(part), Rounding.HALF_EVEN) for part in parts)
             totals = parts if len(book.sums) == 1 else [sum(pair) for pair in zip(totals, parts, strict=True)]
@@ -245,6 +250,7 @@ class Book:
             day_closing=Money(totals[7]),
             unmarked=tuple(sorted(book.unmarked)),
             unconverted=tuple(sorted(unconverted)),
+            unconverted_today=tuple(sorted(unconverted_today)),
             is_fresh=not book.not_fresh,
         )
 
@@ -270,6 +276,12 @@ class Book:
             ),
         )
 
+    def closed(self, row: BaselinePosition) -> BaselinePosition:
+        """Return a position of an origin with its closing mark: where it had none, what is known by now, if anything is."""
+        if row.mark is not None:
+            return row
+        return evolve(row, mark=_closing(self._marks.get(row.instrument_id, UNKNOWN), row.quantity))
+
     def unclosable(self, account_id: int) -> tuple[int, ...]:
         """Return the held instruments that have no closing mark: nothing ever said what they are worth."""
         book = self.accounts[account_id]
@@ -293,14 +305,10 @@ class Book:
 
         Its mark of the market, else the side of the last quote that could be traded upon, else its mark of the start of day.
         """
-        mark = holding.mark
-        if not _is_off_market(mark):
-            assert mark is not None
-            return mark.price
-        last = self._marks.get(instrument_id, UNKNOWN).last_quote
-        if last is not None and holding.position.quantity:
-            return last[0] if holding.position.quantity > 0 else last[1]
-        return None if mark is None else mark.price
+        price = _closing(self._marks.get(instrument_id, UNKNOWN), holding.position.quantity)
+        if price is None and holding.mark is not None:
+            price = holding.mark.price
+        return price
 
     def _not_fresh(self, book: AccountBook) -> tuple[dict[Currency, int], dict[Currency, int]]:
         """Return what the day's profit gains, by currency, where losses without a fresh mark do not count, and at closing marks."""
@@ -380,6 +388,16 @@ def _kept(amount: int, before: int, after: int) -> int:
     if before * after <= 0:
         return 0
     return amount if abs(after) >= abs(before) else amount * after // before
+
+
+def _closing(marks: Marks, quantity: int) -> Price | None:
+    mark = marks.of(quantity)
+    if mark is not None:
+        return mark.price
+    if marks.last_quote is None or not quantity:
+        return None
+    bid, ask = marks.last_quote
+    return bid if quantity > 0 else ask
 
 
 def _is_off_market(mark: Mark | None) -> bool:

@@ -3,7 +3,7 @@
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
-from spire.database.errors import NotUnique, StoreDown
+from spire.database.errors import StoreDown
 from spire.risk.baselines import Baselines
 from spire.risk.facts import Facts
 from spire.risk.interfaces import IRiskStore
@@ -61,7 +61,6 @@ class Releases:
         self._store = store
         self._trail = trail
         self._turns = turns
-        self._untold: list[AuditEvent] = []
 
     async def release(self, session: Session, account_id: int, reason: str, *, new_baseline: bool) -> None:
         """Give an account back its allowed state. Raises Invalid, NotFound, Conflict, Unavailable."""
@@ -115,10 +114,8 @@ class Releases:
             if "in_doubt" in error.details:
                 text = "The risk state was written, and it is not known whether the release is on record"
             text += ": what was lost still counts." if new_baseline else "."
-            self._untold.append(self._again(session, event, error, text))
-            raise Unavailable(
-                f"{text} The database is away: release the account again when it is back.", in_doubt="yes"
-            ) from error
+            self._turns.tell_later(self._again(session, event, error, text))
+            raise Unavailable(f"{text} {error.message}", in_doubt="yes") from error
         if baseline is not None:
             self._baselines.take(baseline)
         self._log.warn("{name} was released: {reason}", name=self._facts.name(account_id), reason=reason)
@@ -138,6 +135,11 @@ class Releases:
     def _check_loss(self, watched: Watched, *, new_baseline: bool) -> None:
         """Refuse a release that would be undone at once."""
         self._supervision.count(watched)
+        if watched.lacks_rate is not None and not new_baseline:
+            raise Unavailable(
+                f"There is no exchange rate for {watched.lacks_rate}, so nobody can say what it lost: begin a new baseline, "
+                "or try again when there is one."
+            )
         bounds = watched.bound.bounds
         if bounds is None:
             return
@@ -151,14 +153,3 @@ class Releases:
                     limit=format_amount(Money(-bounds.net_loss)),
                     observed=format_amount(observed),
                 )
-
-    async def tell(self) -> None:
-        """Write the events that a store that was away has not taken; call each second."""
-        while self._untold:
-            try:
-                await self._store.record((), (), self._untold[:1])
-            except NotUnique:
-                self._log.info("an audit event is there already: the answer to its commit was lost")
-            except StoreDown:
-                return
-            del self._untold[0]

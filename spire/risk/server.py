@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -24,6 +25,7 @@ from spire.risk.profit import Book
 from spire.risk.releasing import Releases
 from spire.risk.sight import Sight
 from spire.risk.supervision import Supervision
+from spire.risk.turns import Turns
 from spire.risk.upstream import MarketWatch
 from spire.risk.values import PORTFOLIOS, MarkedPosition, OpenedAccount, Portfolio
 from spire.runtime.clock import Clock
@@ -65,6 +67,7 @@ class RiskService:
         baselines: Baselines,
         days: Days,
         releases: Releases,
+        turns: Turns,
         portfolios: Portfolios,
         orders: OrderExecutionClient,
         store: IRiskStore,
@@ -84,6 +87,7 @@ class RiskService:
         self._baselines = baselines
         self._days = days
         self._releases = releases
+        self._turns = turns
         self._portfolios = portfolios
         self._orders = orders
         self._store = store
@@ -98,6 +102,7 @@ class RiskService:
         self._streams: dict[Session, StreamResponders] = {}
         self._stops: list[Callable[[], None]] = []
         self._is_started = False
+        self._saving = DeferredLock()
 
     # Start and stop
 
@@ -121,12 +126,13 @@ class RiskService:
         self.facts.days.observe_version(lambda: self._supervision.changed.update(self._supervision.accounts))
         await self._caught_up()
         self._supervision.start()
+        self._supervision.check_all()
         self._stops = [
             self._tasks.every("watch", CHECK_SECONDS, self._check),
             self._tasks.every("look at all", SECOND, self._second),
             self._tasks.every("publish portfolios", SECOND, self._publish),
             self._tasks.every("complete days", SECOND, self._days.complete),
-            self._tasks.every("tell late", SECOND, self._releases.tell),
+            self._tasks.every("tell late", SECOND, self._turns.tell),
             self._tasks.every("supervise", SECOND, self._supervise),
             self._tasks.every("save positions", self._save_seconds, self.save),
         ]
@@ -141,7 +147,7 @@ class RiskService:
         self._market.close()
         self.facts.close()
         await self.save()
-        await self._releases.tell()
+        await self._turns.tell()
 
     async def _caught_up(self) -> None:
         deadline = self._clock.monotonic() + CATCH_UP_SECONDS
@@ -151,7 +157,10 @@ class RiskService:
             await self._clock.sleep(0.05)
 
     async def save(self) -> None:
-        """Write places and positions in one transaction; what the store does not take, for whatever reason, goes with the next."""
+        """Write places and positions in one transaction, one after the other; what the store does not take goes with the next."""
+        await self._saving.run(lambda: Deferred.fromCoroutine(self._save()))
+
+    async def _save(self) -> None:
         taken = self._ledgers.take_unsaved()
         if taken is None:
             return
@@ -175,6 +184,7 @@ class RiskService:
         if not self._is_started:
             return
         self._supervision.follow_directory(self._places, self._baselines.rebase)
+        self._places = {number: self._places[number] for number in self._places.keys() & self._supervision.accounts}
         for session, names in tuple(self._readers.items()):
             if not all(self._may_read(session, name) for name in names):
                 session.close(Forbidden("A right to see a trading account was withdrawn; log in again."))

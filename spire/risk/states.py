@@ -34,11 +34,17 @@ class Bounds:
 
 @frozen(kw_only=True)
 class Standing:
-    """The risk state that holds: of an account without one ACTIVE, at version 0."""
+    """The risk state that holds, written at `since`: of an account without one ACTIVE, at version 0."""
 
     mode: RiskMode = RiskMode.ACTIVE
     version: int = 0
     expiry: Timestamp | None = None
+    since: Timestamp | None = None
+
+    def is_disabled(self, now: Timestamp) -> bool:
+        """Return whether all that an account may do is to be closed, also where nobody has written it yet."""
+        is_over = self.expiry is not None and now >= self.expiry
+        return self.mode is RiskMode.DISABLED or (self.mode is RiskMode.CLOSE_ORDERS and is_over)
 
 
 @frozen(kw_only=True)
@@ -199,7 +205,7 @@ def _move(situation: Situation, breach: str | None) -> Move | None:
         return None
     if allowed is RiskMode.DISABLED:
         return Move(mode=RiskMode.DISABLED, reason="the limits allow no more", halts_first=is_active)
-    if standing.expiry is not None and standing.mode is RiskMode.CLOSE_ORDERS and situation.now >= standing.expiry:
+    if standing.is_disabled(situation.now):
         return Move(mode=RiskMode.DISABLED, reason="the time to close orders is over")
     if breach is not None and bounds is not None and (is_active or standing.expiry is None):
         return Move(

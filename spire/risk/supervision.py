@@ -43,11 +43,16 @@ class Watched:
     pending: tuple[str, ...] = ()
     told: frozenset[str] = frozenset()
 
+    @property
+    def lacks_rate(self) -> str | None:
+        """Return a currency without whose rate nobody can say what the account loses today, or what it may; None without one."""
+        return next(iter(self.figures.unconverted_today), self.bound.unconverted)
+
 
 class Supervision:
     """Looks at accounts as they change and each second, and has done what is to be done.
 
-    `awaits_record` answers whether an account's day has begun without the record from which it counts.
+    `awaits_record` answers whether the record from which an account's day counts lacks marks: then nobody can say what it lost.
     """
 
     _log = Logger()
@@ -136,7 +141,7 @@ class Supervision:
         watched, ledger = self.accounts[account_id], self._ledgers.get(account_id)
         if ledger is None or not ledger.is_live:
             return True
-        if watched.figures.unconverted or watched.bound.unconverted is not None:
+        if watched.lacks_rate is not None:
             return True
         if self.awaits_record(account_id):
             return True
@@ -202,11 +207,11 @@ class Supervision:
             watched.unmarked_since = self._clock.monotonic()
 
     def loss(self, watched: Watched) -> Loss:
-        """Return what an account made today, as far as it may count."""
-        figures = watched.figures
-        if figures.unconverted or watched.bound.unconverted is not None:
+        """Return what an account made today, as far as it may count: what it has realised, where the day's record lacks marks."""
+        if watched.lacks_rate is not None:
             return Loss(closed=None, day=None)
-        return Loss(closed=figures.day_closed, day=figures.day_proven)
+        is_known = not self.awaits_record(watched.account_id)
+        return Loss(closed=watched.figures.day_closed, day=watched.figures.day_proven if is_known else None)
 
     def _situation(self, watched: Watched, orders: tuple[LiveOrder, ...] | None) -> Situation:
         account_id = watched.account_id

@@ -189,6 +189,7 @@ def _make_service(
         baselines=baselines,
         days=days,
         releases=releases,
+        turns=turns,
         portfolios=portfolios,
         orders=orders,
         store=store,

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from twisted.internet.defer import DeferredLock
+from twisted.logger import Logger
 
-from spire.database.errors import CommitUnknown, StoreDown
+from spire.database.errors import CommitUnknown, NotUnique, StoreDown, StoreError
 from spire.risk.acting import Acting
 from spire.risk.facts import Facts
 from spire.risk.interfaces import IRiskStore
@@ -25,6 +26,8 @@ STEP_SECONDS: Final = 0.05
 class Turns:
     """Takes accounts out of supervision for a while, and does with them what days and releases have in common."""
 
+    _log = Logger()
+
     def __init__(
         self, *, facts: Facts, supervision: Supervision, acting: Acting, store: IRiskStore, clock: Clock
     ) -> None:
@@ -34,6 +37,7 @@ class Turns:
         self._store = store
         self._clock = clock
         self._lock = DeferredLock()
+        self._untold: list[AuditEvent] = []
 
     @property
     def is_taken(self) -> bool:
@@ -68,6 +72,27 @@ class Turns:
         except StoreDown as error:
             doubt = {"in_doubt": "yes"} if isinstance(error, CommitUnknown) else {}
             raise Unavailable("The database is away; ask again when it is back, which is safe.", **doubt) from error
+        except StoreError as error:
+            self._log.critical("the database does not take a record: {error}", error=str(error))
+            raise Unavailable("The database does not take the record: the log of the Risk Server says why.") from error
+
+    def tell_later(self, event: AuditEvent) -> None:
+        """Have an event written as soon as the store takes it."""
+        self._untold.append(event)
+
+    async def tell(self) -> None:
+        """Write the events that the store has not taken; call each second."""
+        while self._untold:
+            try:
+                await self._store.record((), (), self._untold[:1])
+            except NotUnique:
+                self._log.info("an audit event is there already: the answer to its commit was lost")
+            except StoreDown:
+                return
+            except StoreError as error:
+                event = self._untold[0]
+                self._log.critical("{event} can never be written: {error}", event=event, error=str(error))
+            del self._untold[0]
 
     async def hold(self, watched: Watched) -> None:
         """Keep everybody else from touching an account. Raises Unavailable where that takes too long."""

@@ -56,7 +56,7 @@ class Portfolio:
     """Where a trading account stands today, in its own currency; a row of `portfolios`.
 
     `day_profit` is realised today + unrealised now - unrealised at the start of day - fees of today. `unmarked` are held instruments
-    without a mark, the first hundred of them, `unconverted` the currencies without a rate: then nobody watches the account (`is_blind`).
+    without a mark, the first hundred of them, `unconverted` the currencies without a rate: where one moves the day nobody can watch the account (`is_blind`).
     `flatten_pending` says why positions of a DISABLED account cannot be closed now: the first few causes.
     """
 

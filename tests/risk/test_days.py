@@ -9,7 +9,7 @@ from spire.risk.values import BaselineKind, OpenedAccount
 from spire.values.orders import Side
 from spire.values.risk import HaltMode, HaltScope, RiskMode
 from spire.values.time import NANOSECONDS, Timestamp
-from tests.risk.room import BAC, CLOSE, TODAY, TOMORROW, LossTestCase, RiskRoomTestCase
+from tests.risk.room import BAC, CLOSE, IBM, TODAY, TOMORROW, LossTestCase, RiskRoomTestCase
 from tests.values.examples import dollars
 
 NEXT_MORNING = Timestamp(CLOSE + (17 * 3600 + 1860) * NANOSECONDS)
@@ -86,18 +86,23 @@ class DayTests(LossTestCase):
         (row,) = self.store.last_baseline(self.account).origin.positions
         self.assertEqual(row.mark, dollars(14.50))
 
-    def test_what_has_no_mark_at_all_gets_its_record_as_soon_as_it_has_one(self) -> None:
-        """Until then it is kept and nobody watches it; a quote after the close is no mark, and the day begins at nothing."""
-        self.submit(Side.BUY, 100)
+    def lose_marks(self) -> None:
+        """End the day without a quote or a print that could close it."""
         self.quote(10.00, 20.00, time=CLOSE)
         self.run_(self.feed.end())
         self.restart_risk()
-        before = self.store.last_baseline(self.account)
+
+    def test_what_has_no_mark_at_all_gets_it_in_its_record_as_soon_as_it_has_one(self) -> None:
+        """Until then it is kept and nobody watches it; a quote after the close is no mark, and the day begins at nothing."""
+        self.submit(Side.BUY, 100)
+        self.lose_marks()
         opened = self.tomorrow()
         self.assertEqual((opened.outcome, opened.reason), ("KEPT", "no mark of BAC.XNYS"))
-        self.assertEqual(self.store.last_baseline(self.account), before)
+        before = self.store.last_baseline(self.account)
+        self.assertEqual([(row.quantity, row.mark) for row in before.origin.positions], [(100 * 10**6, None)])
         self.restart_risk()
         self.assertEqual(self.open(TOMORROW).outcome, "KEPT")
+        self.assertEqual(self.store.last_baseline(self.account), before)
         self.assertTrue(self.portfolio().is_blind)
         self.feed = self.open_feed(TOMORROW)
         self.store.is_down = True
@@ -106,10 +111,77 @@ class DayTests(LossTestCase):
         self.assertTrue(self.portfolio().is_blind)
         self.store.is_down = False
         self.advance(2.5)
-        (row,) = self.store.last_baseline(self.account).origin.positions
-        self.assertEqual(row.mark, dollars(14.40))
+        record = self.store.last_baseline(self.account)
+        (row,) = record.origin.positions
+        self.assertEqual((row.mark, record.number), (dollars(14.40), before.number))
+        self.assertEqual((before.day_profit, record.day_profit), (0, dollars(38)))
         self.assertEqual((self.portfolio().day_profit, self.portfolio().is_blind), (0, False))
         self.assertEqual(self.store.audited("account.open_day")[-1].actor_name, "risk")
+
+    def test_an_account_that_was_disabled_with_positions_stays_so_when_its_marks_come(self) -> None:
+        """Risk closes what it holds at the same quote; a person releases it all the same."""
+        self.lose(keep=200)
+        self.lose_marks()
+        self.advance(35.0)
+        self.assertEqual((self.mode(), self.held()), (RiskMode.DISABLED, 200))
+        opened = self.tomorrow()
+        self.assertEqual((opened.outcome, opened.mode), ("KEPT", RiskMode.DISABLED))
+        self.assertEqual(opened.reason, "it is DISABLED and has positions; no mark of BAC.XNYS")
+        self.feed = self.open_feed(TOMORROW)
+        self.quote(13.89, 13.91, time=NEXT_MORNING)
+        self.advance(5.0)
+        self.assertEqual((self.mode(), self.held()), (RiskMode.DISABLED, 0))
+        self.assertEqual(self.open(TOMORROW).outcome, "KEPT")
+        self.run_(self.risk.release(self.account, "talked to him", new_baseline=False))
+        self.assertEqual((self.open(TOMORROW).outcome, self.mode()), ("ALREADY_OPEN", RiskMode.ACTIVE))
+
+    def test_what_is_lost_before_the_marks_come_counts_and_stays(self) -> None:
+        """The day began when it was opened, and nobody is let go by a mark."""
+        self.quote(20.00, 20.02, instrument=IBM)
+        self.submit(Side.BUY, 100)
+        self.submit(Side.BUY, 1_000, ticker="IBM.XNYS")
+        self.print_(20.00, instrument=IBM)
+        self.lose_marks()
+        self.assertEqual(self.tomorrow().outcome, "KEPT")
+        self.feed = self.open_feed(TOMORROW)
+        self.quote(19.80, 19.82, instrument=IBM, time=NEXT_MORNING)
+        self.submit(Side.SELL, 1_000, ticker="IBM.XNYS", settle=1.0)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        self.quote(14.00, 14.02)
+        self.advance(3.0)
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.CLOSE_ORDERS, -dollars(200)))
+        opened = self.store.opened_day(self.account)
+        self.assertEqual((opened.outcome, opened.is_complete), ("KEPT", True))
+        self.assertEqual(opened.reason, "it was stopped after the day was opened: it is CLOSE_ORDERS")
+
+    def test_a_time_that_ran_out_while_the_server_was_away_is_not_forgiven(self) -> None:
+        """Also where the day is opened in the moment in which the server is ready."""
+        self.lose(keep=500)
+        self.run_(self.feed.end())
+        self.platform.stop("risk")
+        self.advance(60.0)
+        self.run_(self.administration.open_business_day(TOMORROW))
+        self.start_risk()
+        self.run_(self.risk.session.when_ready())
+        self.assertEqual((self.open(TOMORROW).outcome, self.mode()), ("KEPT", RiskMode.DISABLED))
+
+    def test_the_event_of_an_opening_is_written_late_where_the_database_goes_away(self) -> None:
+        """The accounts have their own, in the transaction of their records."""
+        self.run_(self.administration.open_business_day(TOMORROW))
+        record = self.store.record
+
+        async def away(baselines: Any, opened: Any, audit: Any) -> None:
+            if any(each.action == "day.open" for each in audit):
+                raise StoreDown("it went away")
+            await record(baselines, opened, audit)
+
+        self.patch(self.store, "record", away)
+        before = len(self.store.audited("day.open"))
+        self.assertEqual(self.open(TOMORROW).outcome, "OPENED")
+        self.assertEqual(len(self.store.audited("day.open")), before)
+        self.store.record = record  # type: ignore[method-assign]
+        self.advance(1.5)
+        self.assertEqual(len(self.store.audited("day.open")), before + 1)
         self.assertEqual(self.open(TOMORROW).outcome, "ALREADY_OPEN")
 
     def test_the_record_survives_a_restart(self) -> None:

@@ -116,6 +116,18 @@ class FiguresTests(BookTestCase):
         self.book.mark(IBM, at(15))
         self.assertEqual(self.figures().unconverted, ("JPY",))
 
+    def test_a_missing_rate_of_a_currency_that_is_long_flat_hides_nothing_of_today(self) -> None:
+        """What was made in it once is no part of the day, until something moves there."""
+        self.post(traded(100, 14, IBM, JPY), traded(-100, 15, IBM, JPY))
+        self.book.rebase(ADA, self.book.origin(ADA))
+        self.post(traded(100, 14), traded(-100, 13))
+        figures = self.figures()
+        self.assertEqual((figures.unconverted, figures.unconverted_today), (("JPY",), ()))
+        self.assertEqual(figures.day_closed, -dollars(100))
+        self.post(traded(100, 14, IBM, JPY))
+        self.book.mark(IBM, at(15))
+        self.assertEqual(self.figures().unconverted_today, ("JPY",))
+
     def test_a_posting_in_another_currency_changes_nothing(self) -> None:
         """It is refused."""
         self.post(traded(100, 14))

@@ -1,5 +1,8 @@
 """Releasing an account on the same day."""
 
+from typing import Any
+
+from spire.database.errors import StoreFault
 from spire.risk.values import BaselineKind
 from spire.values.orders import Side
 from spire.values.risk import RiskMode
@@ -147,6 +150,37 @@ class ReleaseTests(LossTestCase):
         self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
         self.restart_risk()
         self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
+
+    def test_a_record_that_the_database_refuses_leaves_no_release_without_its_event(self) -> None:
+        """Whatever the reason: the answer says what stands, and the audit log has it."""
+        self.lose()
+        record = self.store.record
+
+        async def refuse(baselines: Any, opened: Any, audit: Any) -> None:
+            if baselines:
+                raise StoreFault("a number is out of range")
+            await record(baselines, opened, audit)
+
+        self.patch(self.store, "record", refuse)
+        error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual((error.coded, error.details["in_doubt"]), ("UNAVAILABLE", "yes"))
+        self.advance(1.5)
+        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        (event,) = self.store.audited("account.release")
+        self.assertEqual(event.outcome, "UNAVAILABLE")
+
+    def test_an_event_that_can_never_be_written_keeps_no_other_back(self) -> None:
+        """It is logged."""
+        self.lose()
+        self.store.takes_records = False
+        self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.store.refusal, self.store.takes_records = StoreFault("a text is too long"), True
+        self.advance(1.5)
+        self.store.refusal = None
+        self.advance(1.5)
+        self.assertEqual(self.store.audited("account.release"), [])
+        self.run_(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual(len(self.store.audited("account.release")), 1)
 
     def test_without_a_mark_no_new_baseline_is_taken(self) -> None:
         """What its positions make later would count from what they cost."""

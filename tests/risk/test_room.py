@@ -1,8 +1,10 @@
 """The Risk Server watches: positions and profit, and whether Order Execution knows that it does."""
 
+from twisted.internet.defer import Deferred
+
 from spire.accounting.portfolio import profit
 from spire.accounting.position import Position
-from spire.database.errors import TooLong
+from spire.database.errors import StoreDown, TooLong
 from spire.execution.client import OrderExecutionClient
 from spire.risk.kept import KeptPosition, Place, Saved
 from spire.risk.portfolios import Portfolios
@@ -134,6 +136,33 @@ class KeepingTests(RiskRoomTestCase):
         self.assertEqual(held, {BAC: shares(100)})
         kept = [each for each in self.run_(self.store.load()).positions if each.position.quantity]
         self.assertEqual([(each.instrument_id, each.position.quantity) for each in kept], [(BAC, shares(100))])
+
+    def test_the_last_write_waits_for_the_one_under_way(self) -> None:
+        """Where that one fails its positions go with the last, not only the place behind them."""
+        self.quote(20.00, 20.02, instrument=IBM)
+        save, gate = self.store.save, list[Deferred[None]]()
+
+        async def slow(saved: Saved) -> None:
+            if not gate and saved.places:
+                gate.append(Deferred())
+                await gate[0]
+            await save(saved)
+
+        self.patch(self.store, "save", slow)
+        self.submit(Side.BUY, 100, settle=1.5)
+        self.assertEqual(len(gate), 1)
+        self.submit(Side.BUY, 10, ticker="IBM.XNYS")
+        stopping = Deferred.fromCoroutine(self.platform.rooms.pop("risk").stop())
+        self.advance(0.5)
+        gate[0].errback(StoreDown("it went away"))
+        self.run_(stopping)
+        self.start_risk()
+        self.run_(self.risk.session.when_ready())
+        self.advance(1.5)
+        _, positions = self.run_(self.risk.load(self.account))
+        held = {each.instrument_id: each.quantity // 10**6 for each in positions}
+        self.assertEqual(held, {BAC: self.held(), IBM: self.held(IBM)})
+        self.assertEqual(held, {BAC: 100, IBM: 10})
 
     def test_a_store_that_is_away_stops_nobody(self) -> None:
         """What could not be written goes with the next; the server says that it is degraded."""
