@@ -99,7 +99,12 @@ class Ledgers:
         self._book = book
         self._works = works
         self._ledgers: dict[int, Ledger] = {}
+        self._places: dict[int, Place] = {}
         self._unsaved = Unsaved()
+
+    def restore(self, places: Iterable[Place]) -> None:
+        """Know the places at which accounts go on; an account that leaves and comes back begins anew."""
+        self._places = {place.trading_account_id: place for place in places}
 
     def get(self, account_id: int) -> Ledger | None:
         """Return an account's ledger."""
@@ -109,9 +114,9 @@ class Ledgers:
         """Return all ledgers."""
         return self._ledgers.values()
 
-    def open(self, account_id: int, place: Place | None) -> None:
+    def open(self, account_id: int) -> None:
         """Follow an account's activity behind its place; its book is there already, with the positions as of there."""
-        self._ledgers[account_id] = Ledger(self, account_id, place)
+        self._ledgers[account_id] = Ledger(self, account_id, self._places.pop(account_id, None))
         self._follow(self._ledgers[account_id])
 
     def drop(self, account_id: int) -> None:

@@ -17,7 +17,6 @@ from spire.risk.baselines import Baselines
 from spire.risk.days import Days
 from spire.risk.facts import Facts
 from spire.risk.interfaces import IRiskStore
-from spire.risk.kept import Place
 from spire.risk.ledgers import Ledgers
 from spire.risk.pages import PAGE_ROWS, fitting
 from spire.risk.portfolios import Portfolios
@@ -97,7 +96,6 @@ class RiskService:
         self._save_seconds = save_seconds
         self._clock = clock
         self._tasks = tasks
-        self._places: dict[int, Place] = {}
         self._readers: dict[Session, set[str]] = {}
         self._streams: dict[Session, StreamResponders] = {}
         self._stops: list[Callable[[], None]] = []
@@ -109,10 +107,11 @@ class RiskService:
     async def start(self) -> None:
         """Take over what was kept, follow every account behind its place, and begin to watch. Raises StoreDown."""
         kept = await self._store.load()
-        self._places = {place.trading_account_id: place for place in kept.places}
         self._baselines.restore(kept.baselines, kept.opened)
         entries = self.facts.trading_accounts()
-        known = {number for number in self._places if number in entries}
+        places = [place for place in kept.places if place.trading_account_id in entries]
+        self._ledgers.restore(places)
+        known = {place.trading_account_id for place in places}
         self._supervision.open_books(known)
         for row in kept.positions:
             if row.trading_account_id in known:
@@ -183,8 +182,7 @@ class RiskService:
         """Watch new trading accounts at once, and those that are gone no more; end what may not be read any more."""
         if not self._is_started:
             return
-        self._supervision.follow_directory(self._places, self._baselines.rebase)
-        self._places = {number: self._places[number] for number in self._places.keys() & self._supervision.accounts}
+        self._supervision.follow_directory(self._baselines.rebase)
         for session, names in tuple(self._readers.items()):
             if not all(self._may_read(session, name) for name in names):
                 session.close(Forbidden("A right to see a trading account was withdrawn; log in again."))

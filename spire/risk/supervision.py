@@ -1,6 +1,6 @@
 """Watching every trading account: what it made, whether that is too little, and what is done about it until it is done."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from attrs import define, field
@@ -10,7 +10,7 @@ from spire.administration.values import RiskState
 from spire.locator.values import Entry
 from spire.risk.acting import Acting
 from spire.risk.facts import Bound, Facts
-from spire.risk.kept import Place, RiskEvent
+from spire.risk.kept import RiskEvent
 from spire.risk.ledgers import Ledgers
 from spire.risk.profit import Book, Figures
 from spire.risk.states import Course, LiveOrder, Loss, Move, Situation, Standing, Tradable, course, opening_orders
@@ -102,10 +102,10 @@ class Supervision:
         for account_id in account_ids:
             self._book.open(account_id, _currency(entries[account_id]))
 
-    def follow_directory(self, places: Mapping[int, Place], rebase: Callable[[int], None]) -> None:
+    def follow_directory(self, rebase: Callable[[int], None]) -> None:
         """Watch the trading accounts that the directory has, and no others.
 
-        `places` are those that were kept; `rebase` lets a book that is new here count from its baseline.
+        `rebase` lets a book that is new here count from its baseline.
         """
         entries = self._facts.trading_accounts()
         for account_id, entry in entries.items():
@@ -113,7 +113,7 @@ class Supervision:
             if account_id not in self.accounts:
                 rebase(account_id)
                 self.accounts[account_id] = Watched(account_id, self._book.figures(account_id, self._facts.convert))
-                self._ledgers.open(account_id, places.get(account_id))
+                self._ledgers.open(account_id)
         for account_id in [number for number in self.accounts if number not in entries]:
             del self.accounts[account_id]
             self._ledgers.drop(account_id)

@@ -1,13 +1,18 @@
 """The Risk Server watches: positions and profit, and whether Order Execution knows that it does."""
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
 from spire.accounting.portfolio import profit
 from spire.accounting.position import Position
 from spire.database.errors import StoreDown, TooLong
 from spire.execution.client import OrderExecutionClient
+from spire.locator.directory import Directory
+from spire.risk import tap
 from spire.risk.kept import KeptPosition, Place, Saved
 from spire.risk.portfolios import Portfolios
+from spire.risk.server import RiskService
 from spire.risk.supervision import Watched
 from spire.risk.values import MarkSource, Portfolio
 from spire.values.amounts import Money
@@ -110,6 +115,30 @@ class KeepingTests(RiskRoomTestCase):
         assert expected is not None
         self.assertEqual(position.quantity, shares(110))
         self.assertEqual((position.cost, position.realised), (expected.cost, expected.realised))
+
+    def test_an_account_that_leaves_the_directory_and_comes_back_is_worked_out_anew(self) -> None:
+        """Its place is behind what was booked before, and its book was forgotten."""
+        self.submit(Side.BUY, 100)
+        self.advance(1.5)
+        made: list[tuple[RiskService, Directory]] = []
+
+        class Known(RiskService):
+            def __init__(self, *, directory: Directory, **parts: Any) -> None:
+                super().__init__(directory=directory, **parts)
+                made.append((self, directory))
+
+        self.patch(tap, "RiskService", Known)
+        self.restart_risk()
+        ((service, directory),) = made
+        entry = directory.get(self.account)
+        assert entry is not None
+        directory.remove(self.account)
+        service.directory_changed()
+        directory.put(entry)
+        service.directory_changed()
+        self.advance(2.0)
+        _, (position,) = self.run_(self.risk.load(self.account))
+        self.assertEqual(position.quantity, shares(100))
 
     def test_positions_of_another_epoch_are_worked_out_anew(self) -> None:
         """What was kept belongs to a ledger that is gone."""
