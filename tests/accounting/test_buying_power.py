@@ -101,7 +101,7 @@ class UseTests(SynchronousTestCase):
         st.lists(st.tuples(st.integers(1, 6), st.booleans(), st.integers(1, 5), st.integers(0, 4)), max_size=20),
         st.integers(-12, 12),
     )
-    @settings(max_examples=100, derandomize=True, deadline=None)
+    @settings(max_examples=100)
     def test_running_sums_equal_a_plain_count(self, steps: list[tuple[int, bool, int, int]], count: int) -> None:
         """Whatever is put, used equals the figure counted from nothing."""
         use, live = InstrumentUse(), dict[tuple[bool, int], tuple[int, int]]()

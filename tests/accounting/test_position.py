@@ -94,7 +94,7 @@ class PropertyTests(SynchronousTestCase):
     """For every history."""
 
     @given(TRADES)
-    @settings(max_examples=80, derandomize=True, deadline=None)
+    @settings(max_examples=80)
     def test_a_flat_position_costs_nothing_and_realised_the_cash(self, trades: list[tuple[int, int]]) -> None:
         """After closing out, cost is 0 and realised equals the cash flow to the last millionth."""
         position, flow = FLAT, 0
@@ -104,7 +104,7 @@ class PropertyTests(SynchronousTestCase):
         self.assertEqual((position.quantity, position.cost, position.realised), (0, 0, flow))
 
     @given(FRACTIONS)
-    @settings(max_examples=80, derandomize=True, deadline=None)
+    @settings(max_examples=80)
     def test_realised_less_cost_is_always_the_cash(self, trades: list[tuple[int, int]]) -> None:
         """No rounding loses a millionth, whatever fractions trade."""
         position, flow = FLAT, 0

@@ -143,7 +143,7 @@ class ReadingTests(SynchronousTestCase):
         error = self.assertRaises(RuleError, read_rule, "max_quantity", '{"\\ud800": 1}')
         self.assertIn("\\ud800 is unknown", str(error).encode().decode())
 
-    @settings(max_examples=80, deadline=None, derandomize=True)
+    @settings(max_examples=80)
     @given(st.text(max_size=40), st.text(max_size=200))
     def test_any_text_is_a_rule_or_a_rule_error(self, schema: str, parameters: str) -> None:
         """Nothing that can be sent raises anything else."""
@@ -153,7 +153,7 @@ class ReadingTests(SynchronousTestCase):
             except RuleError as error:
                 self.assertRegex(str(error), "^(schema|parameters): ")
 
-    @settings(max_examples=80, deadline=None, derandomize=True)
+    @settings(max_examples=80)
     @given(
         st.one_of(
             st.builds(OrderCountLimit, count=st.integers(0, 1_000_000), counted=st.sampled_from(Counting)),
@@ -231,14 +231,14 @@ class CheckTests(SynchronousTestCase):
         """Only what stands above the trading account, and on it, binds."""
         self.assertEqual(self.check("reject_submissions", "{}", Order(), entry_id=NEW), ())
 
-    @settings(max_examples=80, deadline=None, derandomize=True)
+    @settings(max_examples=80)
     @given(limit=st.integers(1, 10**12), quantity=st.integers(1, 10**12))
     def test_max_quantity_is_broken_exactly_above_its_limit(self, limit: int, quantity: int) -> None:
         """Whatever the figures."""
         rule = MaxQuantity(quantity=Quantity(limit))
         self.assertEqual(rule.check(Order(quantity=Quantity(quantity)), DEMO) is not None, quantity > limit)
 
-    @settings(max_examples=80, deadline=None, derandomize=True)
+    @settings(max_examples=80)
     @given(limit=st.integers(0, 1_000), live=st.integers(0, 1_000), counted=st.sampled_from(Counting))
     def test_a_count_is_never_exceeded_by_what_passes(self, limit: int, live: int, counted: Counting) -> None:
         """What passes makes at most as many live orders as the limit says."""
@@ -353,7 +353,7 @@ class BookTests(SynchronousTestCase):
         found = names(rules.check(directory.lineage(BOOK), Order()))
         self.assertEqual((sorted(found), found[-1]), ([1, 2, 3], 1))
 
-    @settings(max_examples=80, deadline=None, derandomize=True)
+    @settings(max_examples=80)
     @given(
         st.lists(
             st.tuples(st.sampled_from(LINEAGE), st.sampled_from(RuleState), st.booleans()), min_size=1, max_size=12

@@ -91,7 +91,7 @@ class FrameTests(SynchronousTestCase):
     """The journal's bytes."""
 
     @given(payload=st.binary(max_size=200), position=st.integers(1, 2**63), flip=st.integers(0, 8 * 231))
-    @settings(max_examples=150, derandomize=True, deadline=None)
+    @settings(max_examples=150)
     def test_any_flipped_bit_is_found(self, payload: bytes, position: int, flip: int) -> None:
         """A frame comes back as it was, or not at all."""
         data = bytearray(b"x" * 70 + encode_frame(payload, position=position, time=Timestamp(5), group=64))

@@ -316,7 +316,7 @@ class CrashPointTests(JournalCase):
         cut=st.integers(min_value=0, max_value=400),
         garbage=st.binary(max_size=50),
     )
-    @settings(max_examples=150, derandomize=True, deadline=None)
+    @settings(max_examples=150)
     def test_any_cut_keeps_all_groups_before_the_torn_one(
         self, groups: list[list[bytes]], cut: int, garbage: bytes
     ) -> None:
@@ -347,7 +347,7 @@ class CrashPointTests(JournalCase):
         self.crash(journal)
 
     @given(size=st.integers(min_value=0, max_value=coding.HEADER_BYTES - 1))
-    @settings(max_examples=20, derandomize=True, deadline=None)
+    @settings(max_examples=20)
     def test_a_crash_while_a_file_is_made_loses_nothing(self, size: int) -> None:
         """Its name still tells the position, and nothing was in it."""
         self.directory = Path(self.mktemp())

@@ -42,7 +42,7 @@ class TickTests(SynchronousTestCase):
         """0 and a negative price are no order prices."""
         self.assertEqual([is_on_tick(US, Price(0)), is_on_tick(US, Price(-10_000))], [False, False])
 
-    @settings(derandomize=True, max_examples=200)
+    @settings(max_examples=200)
     @given(price=PRICES, rounding=st.sampled_from(Rounding))
     def test_a_rounded_price_is_on_tick_and_near(self, price: Price, rounding: Rounding) -> None:
         """Rounding ends on a tick less than one tick away, or on the least price."""
@@ -50,7 +50,7 @@ class TickTests(SynchronousTestCase):
         self.assertTrue(is_on_tick(US, rounded))
         self.assertTrue(abs(rounded - price) < tick_at(US, price) or rounded == US.steps[0].tick)
 
-    @settings(derandomize=True, max_examples=100)
+    @settings(max_examples=100)
     @given(price=PRICES)
     def test_rounding_goes_the_way_it_says(self, price: Price) -> None:
         """FLOOR never rises above the price but to the least one, CEILING never falls below it."""
@@ -105,7 +105,7 @@ class EligibilityTests(SynchronousTestCase):
         rule = next(each for each in DATASETS.eligibility if each.name == "ALL")
         self.assertEqual(eligibility_of(rule, 2**64 - 1), COUNTS_ALL)
 
-    @settings(derandomize=True, max_examples=50)
+    @settings(max_examples=50)
     @given(conditions=st.lists(st.integers(0, 2**64 - 1), max_size=20))
     def test_an_array_answers_as_its_prints_do(self, conditions: list[int]) -> None:
         """The columnar form equals the single form."""

@@ -246,7 +246,7 @@ class RuleTests(SynchronousTestCase):
         self.assertEqual(code(outcome(order, holding=held(used_elsewhere=1))), "BUYING_POWER")
 
     @given(st.integers(1, 400), st.integers(1, 3000), st.integers(0, 12_000))
-    @settings(max_examples=60, derandomize=True, deadline=None)
+    @settings(max_examples=60)
     def test_what_is_accepted_is_within_the_limit(self, count: int, cents: int, elsewhere: int) -> None:
         """For any order: accepted exactly when all that is used, this order included, fits."""
         order = resolved(quantity=shares(count), limit_price=Price(cents * 10_000))

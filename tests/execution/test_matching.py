@@ -227,7 +227,7 @@ class SecondOpinionTests(SynchronousTestCase):
     """The venue and the system test's own rule agree."""
 
     @given(STEPS)
-    @settings(max_examples=200, derandomize=True, deadline=None)
+    @settings(max_examples=200)
     def test_every_history_fills_as_the_plain_rule_says(self, steps: list[tuple[Any, ...]]) -> None:
         """Same orders, same quotes, same fills."""
         market, rule, found, count = Market(), FillRule(), list[tuple[int, int, int, int]](), 0

@@ -193,7 +193,7 @@ class PropertyTests(SynchronousTestCase):
     """For every history."""
 
     @given(STEPS)
-    @settings(max_examples=80, derandomize=True, deadline=None)
+    @settings(max_examples=80)
     def test_replay_and_restore_give_the_state_that_was(self, steps: list[tuple[str, int, bool, int, int]]) -> None:
         """The journal replayed from nothing, and the store's rows, both equal the live state; the ledger sums agree."""
         orders = Orders(epoch=1)

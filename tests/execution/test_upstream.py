@@ -50,7 +50,7 @@ class Heard:
 class FollowedTests(SynchronousTestCase):
     """Quotes of the past, in chunks, against the rule said one quote at a time."""
 
-    @settings(max_examples=200, derandomize=True, deadline=None)
+    @settings(max_examples=200)
     @given(quotes=QUOTES, cut=st.integers(0, 12), bought=st.integers(1, 14), sold=st.integers(1, 14))
     def test_what_was_taken_is_known_until_its_side_changes(
         self,
@@ -84,7 +84,7 @@ class FollowedTests(SynchronousTestCase):
         self.assertEqual(heard.taken, expected)
         self.assertEqual(followed.quote, all_quotes[-1])
 
-    @settings(max_examples=100, derandomize=True, deadline=None)
+    @settings(max_examples=100)
     @given(quotes=QUOTES)
     def test_a_change_on_the_way_is_seen(
         self, quotes: list[tuple[tuple[int, int] | None, tuple[int, int] | None]]

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,14 +16,14 @@ DECIMALS = st.lists(st.decimals(0, 10**8, places=3), min_size=1, max_size=20)
 class ColumnsTests(SynchronousTestCase):
     """A column reads like `int` and `Decimal` would read each cell."""
 
-    @settings(max_examples=50, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=50)
     @given(NUMBERS)
     def test_integers_read_as_python_reads_them(self, numbers: list[int]) -> None:
         """Every whole number comes back."""
         text = "".join(f"x,{number}\n" for number in numbers).encode()
         self.assertEqual(Columns(text, 2).integers(1).tolist(), numbers)
 
-    @settings(max_examples=50, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=50)
     @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
     def test_hexadecimals_hold_64_bits(self, numbers: list[int]) -> None:
         """Condition bits come back whole, in either case of the letters."""
@@ -32,7 +32,7 @@ class ColumnsTests(SynchronousTestCase):
         self.assertEqual(columns.hexadecimal(0).tolist(), numbers)
         self.assertEqual(columns.hexadecimal(1).tolist(), numbers)
 
-    @settings(max_examples=50, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=50)
     @given(DECIMALS)
     def test_decimals_are_scaled(self, numbers: list[Decimal]) -> None:
         """A fraction of fewer digits than the scale counts in full."""

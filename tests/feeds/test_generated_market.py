@@ -1,6 +1,6 @@
 """Tests of the generated market."""
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,7 +24,7 @@ class GeneratedMarketTests(SynchronousTestCase):
         self.assertEqual(a.quotes(2, 1)[RecordType.BOOK].tobytes(), b.quotes(2, 1)[RecordType.BOOK].tobytes())
         self.assertEqual(a.trades(5, 2).tobytes(), b.trades(5, 2).tobytes())
 
-    @settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=20)
     @given(st.integers(0, 2**32), st.lists(st.integers(1, 3), max_size=20))
     def test_the_book_rows_always_show_the_best_bid_and_offer(self, seed: int, moves: list[int]) -> None:
         """Whoever follows the book sees the BBO that the feed says, uncrossed."""

@@ -1,7 +1,7 @@
 """Tests of the replay order."""
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -39,7 +39,7 @@ def order(timeline: Timeline, step: int) -> list[tuple[int, RecordType, int, int
 class TimelineTests(SynchronousTestCase):
     """A day's order is by time, quotes before trades, each in file order."""
 
-    @settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=100)
     @given(TIMES, TIMES, TIMES, TIMES)
     def test_the_order_is_that_of_a_stable_sort(self, a: list[int], b: list[int], c: list[int], d: list[int]) -> None:
         """One record at a time gives exactly the order of a plain sort by (time, quotes first)."""
@@ -64,7 +64,7 @@ class TimelineTests(SynchronousTestCase):
         expected = sorted(rows, key=lambda row: (row[0], row[1] is RecordType.TRADE))
         self.assertEqual(order(timeline, 1), expected)
 
-    @settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=100)
     @given(TIMES, TIMES, st.integers(1, 7))
     def test_cuts_of_any_size_hold_the_same_records(self, a: list[int], b: list[int], step: int) -> None:
         """Positions mean the same however batches are cut."""

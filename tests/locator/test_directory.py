@@ -214,7 +214,7 @@ def graphs(draw: st.DrawFn) -> list[tuple[int, tuple[int, ...]]]:
 class InheritanceProperties(SynchronousTestCase):
     """For any graph, a right is held exactly where the grant's place is an ancestor."""
 
-    @settings(max_examples=80, deadline=None, derandomize=True)
+    @settings(max_examples=80)
     @given(graphs(), st.data())
     def test_a_right_is_held_exactly_beneath_its_grant(
         self, graph: list[tuple[int, tuple[int, ...]]], data: st.DataObject
@@ -274,7 +274,7 @@ class LineageTests(SynchronousTestCase):
         found = self.directory.lineage(BOOK)
         self.assertEqual(sorted(found), sorted((ROOT, GROUPS, DEMO, ACCOUNTS, BOOK)))
 
-    @settings(max_examples=80, deadline=None, derandomize=True)
+    @settings(max_examples=80)
     @given(graphs(), st.data())
     def test_each_stands_after_all_above_it(
         self, graph: list[tuple[int, tuple[int, ...]]], data: st.DataObject

@@ -3,7 +3,7 @@
 from collections import deque
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -109,7 +109,7 @@ class BatchTests(AcceptanceTestCase):
         self.acceptance.abandon(first)
         self.assertEqual(encode_frames(self.take(*requests).frames), before)
 
-    @settings(max_examples=50, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=50)
     @given(st.lists(st.tuples(st.lists(st.integers(1, 3), min_size=1, max_size=5), st.booleans()), max_size=12))
     def test_sequences_stay_dense_whatever_the_journal_refuses(self, turns: list[tuple[list[int], bool]]) -> None:
         """A model that counts accepted records per instrument agrees."""
@@ -270,7 +270,7 @@ class FrameTests(SynchronousTestCase):
 class BlockTests(SynchronousTestCase):
     """Packed blocks."""
 
-    @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=30)
     @given(st.lists(st.integers(1, 3), min_size=1, max_size=50))
     def test_blocks_give_back_every_record(self, instruments: list[int]) -> None:
         """Byte for byte, whatever the instruments."""

@@ -1,7 +1,7 @@
 """Tests of the book and the best bid and offer that it shows."""
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -33,7 +33,7 @@ def numbered(*parts: Records) -> Records:
 class BookTests(SynchronousTestCase):
     """A row is known by venue, participant, side and price."""
 
-    @settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=100)
     @given(CHANGES, st.integers(1, 10))
     def test_the_book_is_what_was_last_said(
         self, changes: list[tuple[BookSide, int, int, bytes, int]], step: int

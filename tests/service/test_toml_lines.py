@@ -56,7 +56,7 @@ class LinesOfKeysTests(SynchronousTestCase):
         """What is not there is reported where it should be."""
         self.assertEqual(line_of(("server", "port"), lines_of_keys(DOCUMENT)), 3)
 
-    @settings(max_examples=60, derandomize=True, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.lists(
             st.one_of(

@@ -18,7 +18,7 @@ class HandTests(SynchronousTestCase):
         sizes=st.lists(st.integers(min_value=1, max_value=20), max_size=6),
         gaps=st.lists(st.integers(min_value=0, max_value=5), min_size=6, max_size=6),
     )
-    @settings(max_examples=60, derandomize=True, deadline=None)
+    @settings(max_examples=60)
     def test_every_identifier_of_every_block_comes_once_in_order(self, sizes: list[int], gaps: list[int]) -> None:
         """Whatever the blocks and the holes between them."""
         hand, expected, first = Hand(), [], 1

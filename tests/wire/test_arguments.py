@@ -33,7 +33,7 @@ class Spread:
 class CoderTests(SynchronousTestCase):
     """Values go through msgpack and come back validated."""
 
-    @settings(max_examples=100, derandomize=True, deadline=None)
+    @settings(max_examples=100)
     @given(
         quantities=st.lists(st.integers(min_value=1, max_value=2**63 - 1), max_size=5),
         tags=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
@@ -90,7 +90,7 @@ class CoderTests(SynchronousTestCase):
         with self.assertRaises(Invalid):
             decode(object, b"\x91" * 50_000 + b"\x01")
 
-    @settings(max_examples=100, derandomize=True, deadline=None)
+    @settings(max_examples=100)
     @given(noise=st.binary(max_size=60))
     def test_noise_is_invalid_or_a_value(self, noise: bytes) -> None:
         """Whatever arrives, nothing but Invalid is raised."""
@@ -104,7 +104,7 @@ class CoderTests(SynchronousTestCase):
 class ArgumentTests(SynchronousTestCase):
     """Each argument reads what it writes and refuses the rest."""
 
-    @settings(max_examples=60, derandomize=True)
+    @settings(max_examples=60)
     @given(number=st.integers(min_value=-(2**63), max_value=2**63 - 1))
     def test_integers_come_back(self, number: int) -> None:
         """All of the signed 64 bits."""

@@ -15,7 +15,7 @@ BOXES = st.lists(st.dictionaries(KEYS, VALUES, min_size=1, max_size=5), max_size
 class BoxParserTests(SynchronousTestCase):
     """A stream of bytes is cut into boxes, whatever its pieces."""
 
-    @settings(max_examples=150, derandomize=True, deadline=None)
+    @settings(max_examples=150)
     @given(boxes=BOXES, cuts=st.lists(st.integers(min_value=1, max_value=700), max_size=30))
     def test_boxes_survive_any_cut(self, boxes: list[dict[bytes, bytes]], cuts: list[int]) -> None:
         """Pieces of any length give the boxes that were sent, in order."""
@@ -28,14 +28,14 @@ class BoxParserTests(SynchronousTestCase):
         received += parser.feed(stream)
         self.assertEqual((received, parser.fault), (boxes, None))
 
-    @settings(max_examples=50, derandomize=True, deadline=None)
+    @settings(max_examples=50)
     @given(boxes=BOXES)
     def test_it_reads_what_twisted_writes(self, boxes: list[dict[bytes, bytes]]) -> None:
         """Plain AMP and this parser speak the same."""
         stream = b"".join(AmpBox(box).serialize() for box in boxes)
         self.assertEqual(BoxParser(1 << 20).feed(stream), boxes)
 
-    @settings(max_examples=150, derandomize=True, deadline=None)
+    @settings(max_examples=150)
     @given(noise=st.binary(max_size=600), cut=st.integers(min_value=0, max_value=600))
     def test_noise_never_raises(self, noise: bytes, cut: int) -> None:
         """Garbage gives boxes or a fault, no exception."""

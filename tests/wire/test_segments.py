@@ -15,7 +15,7 @@ SEQUENCES = st.integers(0, 2**63 - 1)
 class SegmentTests(SynchronousTestCase):
     """A box is read as it was joined."""
 
-    @settings(max_examples=50, derandomize=True)
+    @settings(max_examples=50)
     @given(
         st.lists(
             st.tuples(st.integers(0, 2**32 - 1), SEQUENCES, SEQUENCES, st.integers(0, 1_000), st.binary(max_size=200)),
@@ -34,7 +34,7 @@ class SegmentTests(SynchronousTestCase):
         self.assertEqual(read, values)
         self.assertEqual(offset, len(box))
 
-    @settings(max_examples=100, derandomize=True)
+    @settings(max_examples=100)
     @given(st.binary(max_size=200))
     def test_garbage_is_refused(self, data: bytes) -> None:
         """Bytes that are no box raise SegmentError and nothing else."""
@@ -63,7 +63,7 @@ class SegmentTests(SynchronousTestCase):
 class PackedTests(SynchronousTestCase):
     """Packed records."""
 
-    @settings(max_examples=30, derandomize=True)
+    @settings(max_examples=30)
     @given(st.integers(1, 300), st.integers(TICK.itemsize, 2_000))
     def test_pieces_hold_all_records_within_the_limit(self, count: int, limit: int) -> None:
         """A payload cut anywhere is the same records."""
@@ -108,7 +108,7 @@ ACTIVITIES = st.lists(st.text(max_size=40), min_size=1, max_size=20).map(
 class RowsTests(SynchronousTestCase):
     """Rows of values."""
 
-    @settings(max_examples=50, derandomize=True)
+    @settings(max_examples=50)
     @given(ACTIVITIES)
     def test_rows_are_read_back(self, rows: tuple[Activity, ...]) -> None:
         """Encode, decode, last and split agree."""
@@ -121,7 +121,7 @@ class RowsTests(SynchronousTestCase):
         self.assertEqual(pieces[-1].through, len(rows))
         self.assertEqual(ROWS.after(rows, 2), rows[2:])
 
-    @settings(max_examples=100, derandomize=True)
+    @settings(max_examples=100)
     @given(st.binary(max_size=60), st.integers(0, 3))
     def test_garbage_is_refused(self, data: bytes, count: int) -> None:
         """Bytes that are no rows raise RecordError and nothing else."""

@@ -39,7 +39,7 @@ STEPS = st.sampled_from(
 class SessionStateTests(WireTestCase):
     """A random walk of two peers, one of them logged in."""
 
-    @settings(max_examples=60, derandomize=True, deadline=None)
+    @settings(max_examples=60)
     @given(walk=st.lists(st.tuples(STEPS, st.integers(min_value=0, max_value=1)), max_size=30))
     def test_every_walk_ends_with_everything_released(self, walk: list[tuple[str, int]]) -> None:
         """No fault of ours is logged, no session, registration or timer is left."""

@@ -69,7 +69,7 @@ class LogTestCase(StreamTestCase):
 class AnyOrderTests(SynchronousTestCase):
     """Whatever happens, a lossless listener gets every record once, and a conflating one the last that its filter keeps."""
 
-    @settings(max_examples=25, deadline=None, derandomize=True)
+    @settings(max_examples=25)
     @given(EVENTS)
     def test_nothing_is_missed_and_nothing_comes_twice(self, events: list[tuple[str, int]]) -> None:
         """Publishing, floods, slow readers, lost connections, forgetful rings, late listeners."""

@@ -83,7 +83,7 @@ class TicketTests(SynchronousTestCase):
         )
         self.assertRaises(NotAuthenticated, read, forged, KEYS)
 
-    @settings(max_examples=60, derandomize=True, deadline=None)
+    @settings(max_examples=60)
     @given(position=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
     def test_no_changed_character_passes_as_another_claim(self, position: int, flip: int) -> None:
         """A damaged ticket is refused, or reads exactly as it was."""
@@ -127,7 +127,7 @@ class ProofTests(SynchronousTestCase):
         self.refused(proof, "uid_service", "i1", b"n2")
         self.refused(b"", "uid_service", "i1", b"n1")
 
-    @settings(max_examples=80, derandomize=True)
+    @settings(max_examples=80)
     @given(
         one=st.tuples(st.text(max_size=4), st.text(max_size=4), st.binary(max_size=4)),
         two=st.tuples(st.text(max_size=4), st.text(max_size=4), st.binary(max_size=4)),

@@ -80,7 +80,7 @@ class TableTests(OutputTestCase):
         )
 
     @given(width=st.integers(20, 120))
-    @settings(max_examples=30, derandomize=True, deadline=None)
+    @settings(max_examples=30)
     def test_every_value_is_there_at_every_width(self, width: int) -> None:
         """As a table or as blocks."""
         output = self.make(out=Terminal())
