@@ -32,6 +32,7 @@ from spire.locator.values import (
     TradingAccountTerms,
 )
 from spire.runtime.clock import Clock
+from spire.service.audit import origin_of
 from spire.values.codes import Currency
 from spire.wire.errors import Conflict, Invalid, NotFound
 from spire.wire.server_session import Session
@@ -65,8 +66,8 @@ class Place:
 class Groups:
     """Carries out what administrators decide about groups and people; every method takes the session first.
 
-    The Locator makes each change in one commit, and its audit log names the administrator; what is refused here is in ours.
-    A change is answered once it has arrived in this server's live directory.
+    The Locator makes each change in one commit, and its audit log names the administrator and his session; what is refused
+    here is in ours. A change is answered once it has arrived in this server's live directory.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Groups:
         deed = Deed(session=session, action="group.create", entity=f"directory:{name}")
         async with self._commits.attempt(deed):
             access.require_role(self._directory, session.identity, ADMINISTRATOR)
-        ids = await self._locator.make_group(name, on_behalf_of=session.identity.account_id)
+        ids = await self._locator.make_group(name, on_behalf_of=session.identity.account_id, origin=origin_of(session))
         await self._until(lambda: all(number in self._directory for number in ids))
         group_id, managers_id, traders_id, accounts_id = ids
         return TradingGroup(
@@ -130,6 +131,7 @@ class Groups:
             (group.traders_id,),
             book=(group.accounts_id, terms),
             on_behalf_of=session.identity.account_id,
+            origin=origin_of(session),
         )
         assert trading_account_id is not None  # the Locator makes both or none
         await self._until(lambda: account_id in self._directory and trading_account_id in self._directory)
@@ -147,6 +149,7 @@ class Groups:
             (place.directory_id,),
             grants=() if place.rights is None else (place.rights,),
             on_behalf_of=session.identity.account_id,
+            origin=origin_of(session),
         )
         await self._until(lambda: account_id in self._directory)
         return account_id
@@ -181,6 +184,7 @@ class Groups:
             grants=rights,
             reason=reason,
             on_behalf_of=session.identity.account_id,
+            origin=origin_of(session),
         )
 
         def has_moved() -> bool:

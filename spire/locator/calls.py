@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from spire.locator import commands
 from spire.locator.values import AccountKind, AccountTimes, Entry, EntryRights, Right, TradingAccountTerms
+from spire.values.audit import Origin
 from spire.wire.client_session import ClientSession
 from spire.wire.identity import Provider
 
@@ -145,10 +146,12 @@ class LocatorClient:
             new_password=new_password,
         )
 
-    async def make_group(self, name: str, *, on_behalf_of: int | None = None) -> tuple[int, int, int, int]:
+    async def make_group(
+        self, name: str, *, on_behalf_of: int | None = None, origin: Origin | None = None
+    ) -> tuple[int, int, int, int]:
         """Make a trading group; return the ids of it, and of its managers, traders and accounts."""
         answer = await self._session.call(
-            commands.MakeGroup, wait_seconds=WAIT_SECONDS, name=name, on_behalf_of=on_behalf_of
+            commands.MakeGroup, wait_seconds=WAIT_SECONDS, name=name, on_behalf_of=on_behalf_of, origin=origin
         )
         return answer["group_id"], answer["managers_id"], answer["traders_id"], answer["accounts_id"]
 
@@ -161,6 +164,7 @@ class LocatorClient:
         grants: Sequence[EntryRights] = (),
         book: tuple[int, TradingAccountTerms] | None = None,
         on_behalf_of: int | None = None,
+        origin: Origin | None = None,
     ) -> tuple[int, int | None]:
         """Make a person's account in directories, with rights on entries, and return its id.
 
@@ -178,6 +182,7 @@ class LocatorClient:
             accounts_id=accounts_id,
             terms=terms,
             on_behalf_of=on_behalf_of,
+            origin=origin,
         )
         return answer["account_id"], answer["trading_account_id"]
 
@@ -190,6 +195,7 @@ class LocatorClient:
         grants: Sequence[EntryRights] = (),
         reason: str = "",
         on_behalf_of: int | None = None,
+        origin: Origin | None = None,
     ) -> None:
         """Let an account enter and leave directories and hold rights on entries, all of it or nothing."""
         await self._session.call(
@@ -201,6 +207,7 @@ class LocatorClient:
             grants=tuple(grants),
             reason=reason,
             on_behalf_of=on_behalf_of,
+            origin=origin,
         )
 
     async def rotate_signing_key(self) -> str:

@@ -3,6 +3,7 @@
 from twisted.protocols import amp
 
 from spire.locator.values import AccountKind, AccountTimes, Entry, EntryRights, TradingAccountTerms
+from spire.values.audit import Origin
 from spire.wire.arguments import Boolean, Bytes, Integer, Text, Typed
 from spire.wire.commands import Command
 from spire.wire.identity import Provider
@@ -11,6 +12,11 @@ NAME = Text(longest=400)
 SERVICE_NAME = Text(longest=128)
 IDENTIFIER = Integer(minimum=1)
 PASSWORD = Text(longest=4096)
+BEHALF: list[tuple[bytes, amp.Argument]] = [
+    (b"on_behalf_of", Integer(minimum=1, optional=True)),
+    (b"origin", Typed(Origin, optional=True)),
+]
+"""For whom a service acts, and from where that one acts himself."""
 
 _TICKET: list[tuple[bytes, amp.Argument]] = [
     (b"login_session", Text(longest=64)),
@@ -182,9 +188,10 @@ class MakeGroup(Command):
     """Make a trading group with `managers`, `traders` and `accounts`, whole or not at all; needs ADMINISTRATE on `trading_groups`.
 
     `on_behalf_of`, here and below, is the account for which a service acts, for the audit log; from others it is FORBIDDEN.
+    `origin` is from where that account acts; alone it is INVALID. Without it the log names the service's own session.
     """
 
-    arguments = [(b"name", NAME), (b"on_behalf_of", Integer(minimum=1, optional=True))]
+    arguments = [(b"name", NAME), *BEHALF]
     response = [
         (b"group_id", IDENTIFIER),
         (b"managers_id", IDENTIFIER),
@@ -207,7 +214,7 @@ class MakePerson(Command):
         (b"grants", Typed(tuple[EntryRights, ...])),
         (b"accounts_id", Integer(minimum=1, optional=True)),
         (b"terms", Typed(TradingAccountTerms, optional=True)),
-        (b"on_behalf_of", Integer(minimum=1, optional=True)),
+        *BEHALF,
     ]
     response = [(b"account_id", IDENTIFIER), (b"trading_account_id", Integer(minimum=1, optional=True))]
 
@@ -225,7 +232,7 @@ class MoveAccount(Command):
         (b"remove", Typed(tuple[int, ...])),
         (b"grants", Typed(tuple[EntryRights, ...])),
         (b"reason", Text(longest=1000)),
-        (b"on_behalf_of", Integer(minimum=1, optional=True)),
+        *BEHALF,
     ]
     response = []
 

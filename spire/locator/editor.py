@@ -15,14 +15,17 @@ from spire.locator.people import Move, NewPerson
 from spire.locator.sessions import DISABLED, PASSWORD_CHANGED
 from spire.locator.values import AccountKind, Change, Entry, Kind, Right, TradingAccountTerms, entity_of
 from spire.service.audit import AuditTrail
-from spire.values.audit import AuditEvent
+from spire.values.audit import AuditEvent, Origin
 from spire.wire.errors import Forbidden, Invalid
 from spire.wire.server_session import Session
 
 
 @frozen(kw_only=True)
 class Deed:
-    """What a session does to the directory, as the audit log will say; `asked` is recorded where it is refused."""
+    """What a session does to the directory, as the audit log will say; `asked` is recorded where it is refused.
+
+    `origin` is from where the one acts on whose behalf a service does it, as the service says.
+    """
 
     session: Session
     action: str
@@ -30,6 +33,7 @@ class Deed:
     asked: object = None
     reason: str | None = None
     on_behalf_of: int | None = None
+    origin: Origin | None = None
 
     @property
     def actor(self) -> int:
@@ -135,16 +139,24 @@ class DirectoryEditor:
 
     # Groups and people
 
-    async def make_group(self, session: Session, name: str, on_behalf_of: int | None) -> tuple[int, ...]:
+    async def make_group(
+        self, session: Session, name: str, on_behalf_of: int | None, origin: Origin | None
+    ) -> tuple[int, ...]:
         """Make a trading group; return the ids of it and of its directories."""
-        deed = Deed(session=session, action="group.make", entity=f"directory:{name}", on_behalf_of=on_behalf_of)
+        deed = Deed(
+            session=session,
+            action="group.make",
+            entity=f"directory:{name}",
+            on_behalf_of=on_behalf_of,
+            origin=origin,
+        )
         change = await self._change(
             deed, lambda directory, entry_id: people.make_group(directory, deed.actor, entry_id, name)
         )
         return tuple(entry.entry_id for entry in change.put)
 
     async def make_person(
-        self, session: Session, person: NewPerson, password: str, on_behalf_of: int | None
+        self, session: Session, person: NewPerson, password: str, on_behalf_of: int | None, origin: Origin | None
     ) -> tuple[int, int | None]:
         """Make a person; return the ids of his account and of his trading account, if he has one."""
         deed = Deed(
@@ -153,6 +165,7 @@ class DirectoryEditor:
             entity=f"account:{person.name}",
             asked=person,
             on_behalf_of=on_behalf_of,
+            origin=origin,
         )
 
         def plan(directory: Directory, entry_id: int) -> Change:
@@ -162,7 +175,9 @@ class DirectoryEditor:
         account_id = change.put[0].entry_id
         return account_id, None if person.terms is None else account_id + 1
 
-    async def move_account(self, session: Session, move: Move, reason: str, on_behalf_of: int | None) -> None:
+    async def move_account(
+        self, session: Session, move: Move, reason: str, on_behalf_of: int | None, origin: Origin | None
+    ) -> None:
         """Move an account between directories, and change its rights."""
         deed = Deed(
             session=session,
@@ -171,6 +186,7 @@ class DirectoryEditor:
             asked=move,
             reason=reason,
             on_behalf_of=on_behalf_of,
+            origin=origin,
         )
         await self._change(deed, lambda directory, _: people.move_account(directory, deed.actor, move))
 
@@ -218,6 +234,7 @@ class DirectoryEditor:
             asked=deed.asked,
             reason=deed.reason,
             on_behalf_of=deed.on_behalf_of,
+            origin=self._origin(deed),
         )
 
     async def _change(self, deed: Deed, plan: Plan, *, ended: int | None = None, end_reason: str = "") -> Change:
@@ -234,8 +251,17 @@ class DirectoryEditor:
             return await self._commits.commit(plan, partial(self._events, deed), password=(None, new_hash))
 
     def _check_behalf(self, deed: Deed) -> None:
-        if deed.on_behalf_of is not None and SERVICE not in self._live.directory.roles(deed.actor):
+        if deed.on_behalf_of is not None and not self._may_act_for_others(deed):
             raise Forbidden("Only services act on somebody's behalf.", role=SERVICE)
+        if deed.origin is not None and deed.on_behalf_of is None:
+            raise Invalid("An origin is somebody's on whose behalf a service acts; name him.", argument="origin")
+
+    def _may_act_for_others(self, deed: Deed) -> bool:
+        return SERVICE in self._live.directory.roles(deed.actor)
+
+    def _origin(self, deed: Deed) -> Origin | None:
+        """Return the origin that a service tells of the one for whom it acts; nobody else is believed about one."""
+        return deed.origin if deed.on_behalf_of is not None and self._may_act_for_others(deed) else None
 
     def _events(self, deed: Deed, change: Change, version: int) -> tuple[AuditEvent, ...]:
         """Return one event for each entry that a change touches, or for the account whose password changes."""
@@ -254,6 +280,7 @@ class DirectoryEditor:
                 after=after,
                 reason=deed.reason,
                 on_behalf_of=deed.on_behalf_of,
+                origin=self._origin(deed),
             )
             for entity, before, after in pairs or [(deed.entity, None, None)]
         )

@@ -14,6 +14,7 @@ from spire.locator.values import AccountKind, EntryRights, TradingAccountTerms
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
 from spire.service.audit import AuditResponders
+from spire.values.audit import Origin
 from spire.wire.guard import Responders
 from spire.wire.interfaces import IAvatars
 from spire.wire.server_session import Session
@@ -168,9 +169,9 @@ class DirectoryResponders(CommandLocator):
         return {}
 
     @commands.MakeGroup.responder
-    async def make_group(self, name: str, on_behalf_of: int | None) -> Answer:
+    async def make_group(self, name: str, on_behalf_of: int | None, origin: Origin | None) -> Answer:
         """Make a trading group."""
-        ids = await self.service.editor.make_group(self.session, name, on_behalf_of)
+        ids = await self.service.editor.make_group(self.session, name, on_behalf_of, origin)
         return dict(zip(("group_id", "managers_id", "traders_id", "accounts_id"), ids, strict=True))
 
     @commands.MakePerson.responder
@@ -183,10 +184,13 @@ class DirectoryResponders(CommandLocator):
         accounts_id: int | None,
         terms: TradingAccountTerms | None,
         on_behalf_of: int | None,
+        origin: Origin | None,
     ) -> Answer:
         """Make a person."""
         person = NewPerson(name=name, parents=parents, grants=grants, accounts_id=accounts_id, terms=terms)
-        account_id, book_id = await self.service.editor.make_person(self.session, person, password, on_behalf_of)
+        account_id, book_id = await self.service.editor.make_person(
+            self.session, person, password, on_behalf_of, origin
+        )
         return {"account_id": account_id, "trading_account_id": book_id}
 
     @commands.MoveAccount.responder
@@ -198,10 +202,11 @@ class DirectoryResponders(CommandLocator):
         grants: tuple[EntryRights, ...],
         reason: str,
         on_behalf_of: int | None,
+        origin: Origin | None,
     ) -> Answer:
         """Move an account."""
         move = Move(account_id=account_id, add=add, remove=remove, grants=grants)
-        await self.service.editor.move_account(self.session, move, reason, on_behalf_of)
+        await self.service.editor.move_account(self.session, move, reason, on_behalf_of, origin)
         return {}
 
 

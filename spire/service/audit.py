@@ -11,7 +11,7 @@ from twisted.protocols.amp import CommandLocator
 
 from spire.database.errors import StoreDown, StoreError
 from spire.runtime.clock import Clock
-from spire.values.audit import DONE, AuditEvent, AuditQuery
+from spire.values.audit import DONE, AuditEvent, AuditQuery, Origin
 from spire.values.conversion import to_plain
 from spire.values.environment import Environment
 from spire.values.orders import Channel
@@ -104,9 +104,14 @@ class AuditTrail:
         after: object = None,
         reason: str | None = None,
         on_behalf_of: int | None = None,
+        origin: Origin | None = None,
     ) -> AuditEvent:
-        """Return the event of what a session does; `before` and `after` are values of ours, or None."""
+        """Return the event of what a session does; `before` and `after` are values of ours, or None.
+
+        `origin` is from where the one acts on whose behalf it is done; without it, it is the session's own.
+        """
         identity = session.identity
+        origin = origin_of(session) if origin is None else origin
         return AuditEvent(
             event_id=self._random_bytes(16).hex(),
             time=self._clock.now(),
@@ -114,10 +119,10 @@ class AuditTrail:
             actor=identity.account_id,
             actor_name=identity.account,
             on_behalf_of=on_behalf_of,
-            session=session.id,
-            channel=session.channel,
-            source=session.peer,
-            client_version=session.client_version,
+            session=origin.session,
+            channel=origin.channel,
+            source=origin.source,
+            client_version=origin.client_version,
             action=action,
             entity=entity,
             entity_version=version,
@@ -165,6 +170,7 @@ class AuditTrail:
         asked: object = None,
         reason: str | None = None,
         on_behalf_of: int | None = None,
+        origin: Origin | None = None,
     ) -> AsyncIterator[None]:
         """Record an attempt that is refused inside the block, and let the refusal pass on.
 
@@ -179,7 +185,15 @@ class AuditTrail:
                 before = self._budget.admit(session.identity.account_id, self._clock.monotonic())
                 if before is not None:
                     asked = as_json(asked, longest=LONGEST_ASKED)
-                    event = self.event(session, action, entity, after=asked, reason=reason, on_behalf_of=on_behalf_of)
+                    event = self.event(
+                        session,
+                        action,
+                        entity,
+                        after=asked,
+                        reason=reason,
+                        on_behalf_of=on_behalf_of,
+                        origin=origin,
+                    )
                     await self._record(evolve(event, outcome=error.coded, text=_counted(error.message, before)), record)
             raise
 
@@ -218,6 +232,13 @@ class SetupTrail:
             after=as_json(after),
             reason=SETUP,
         )
+
+
+def origin_of(session: Session) -> Origin:
+    """Return from where a session acts."""
+    return Origin(
+        session=session.id, channel=session.channel, source=session.peer, client_version=session.client_version
+    )
 
 
 def as_json(value: object, *, longest: int = LONGEST_VALUE) -> str | None:

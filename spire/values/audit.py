@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
+from attrs.validators import max_len
 
 from spire.values.environment import Environment
 from spire.values.orders import Channel
@@ -13,11 +14,22 @@ DONE: Final = "DONE"
 
 
 @frozen(kw_only=True)
+class Origin:
+    """From where somebody acts: his session, its channel, his address and the version of his client."""
+
+    session: str = field(validator=max_len(100))
+    channel: Channel
+    source: str = field(validator=max_len(255))
+    client_version: str = field(default="", validator=max_len(128))
+
+
+@frozen(kw_only=True)
 class AuditEvent:
     """One event of an audit log; it is written in the transaction of the change that it records and never changed.
 
     `event_id` is random and unique everywhere. `actor` is the account that acted (None: an operator on the server's own
-    host), `on_behalf_of` the one for whom. `action` reads `<subject>.<verb>`, `entity` `<kind>:<id>` with the version
+    host), `on_behalf_of` the one for whom; `session`, `channel`, `source` and `client_version` are that one's own where the
+    server that acts for him tells them (`Origin`), else the actor's. `action` reads `<subject>.<verb>`, `entity` `<kind>:<id>` with the version
     that the change made. `before` and `after` are JSON, None where there was or is nothing. `outcome` is DONE, or the code
     of the refusal: then nothing was changed, `after` is what was asked for, and `text` says why not.
     """

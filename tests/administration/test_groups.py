@@ -1,5 +1,6 @@
 """Groups, traders, accounts and roles: what an administrator decides, and the Locator makes."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 from attrs import evolve
@@ -7,10 +8,17 @@ from attrs import evolve
 from spire.administration import groups
 from spire.administration.values import Trader, TradingGroup
 from spire.locator.values import ROOT_ID, Right
+from spire.runtime.log_context import log_context
 from spire.service.audit import audit_events
 from spire.values.audit import DONE, AuditEvent, AuditQuery
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from tests.administration.room import GOOD_PASSWORD, TERMS, RoomTestCase, limit_terms
+
+
+async def correlated(correlation_id: str, work: Awaitable[Any]) -> Any:
+    """Do what calls a server, with a correlation id of one's own."""
+    with log_context(correlation_id=correlation_id):
+        return await work
 
 
 class GroupTestCase(RoomTestCase):
@@ -61,6 +69,24 @@ class GroupTests(GroupTestCase):
         administrator = self.entry("administrators/administrator").entry_id
         told = {(event.actor_name, event.on_behalf_of, event.outcome) for event in self.locator_events()}
         self.assertEqual(told, {("administration_service", administrator, DONE)})
+
+    def test_the_locators_log_holds_the_administrators_own_session(self) -> None:
+        """With channel, address, client and correlation id, as ours holds what he does here, and of what is refused."""
+        trader = self.make_trader()
+        client = self.client()
+        moved = client.change_roles(trader.account_id, add=("manager:desk",), reason="promoted")
+        self.run_it(correlated("roles", moved))
+        self.refusal(correlated("group", client.create_group("demo")))
+        limited = client.set_limits(trader.trading_account_id, limit_terms(), expected_version=0, reason="new")
+        self.run_it(correlated("limits", limited))
+        (here,) = self.events(action="limits.set")
+        there = self.locator_events()
+        self.assertEqual({event.action for event in there}, {"group.make", "person.make", "account.move"})
+        told = {(event.session, event.channel, event.source, event.client_version) for event in there}
+        self.assertEqual(told, {(here.session, here.channel, here.source, here.client_version)})
+        self.assertEqual({each.correlation_id for each in there if each.action == "account.move"}, {"roles"})
+        self.assertEqual({each.correlation_id for each in there if each.outcome != DONE}, {"group"})
+        self.assertEqual(here.correlation_id, "limits")
 
     def test_only_administrators_make_groups(self) -> None:
         """The attempt is on record, and nothing was made."""

@@ -5,12 +5,22 @@ from typing import Any
 from spire.locator.credentials import Password
 from spire.locator.values import ROOT_ID, AccountKind, EntryRights, Right
 from spire.service.audit import audit_events
-from spire.values.audit import DONE, AuditEvent, AuditQuery
+from spire.values.audit import DONE, AuditEvent, AuditQuery, Origin
+from spire.values.orders import Channel
+from spire.wire.arguments import decode, encode
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from tests.locator.room import ADMINISTRATOR, TRADER, LocatorTestCase
 from tests.locator.test_server import KIM, TERMS
 
 MANAGES = int(Right.READ | Right.VIEW | Right.MANAGE)
+PORTAL = Origin(session="administration-1", channel=Channel.PORTAL, source="10.1.2.3:5000", client_version="7.1")
+
+
+def origin_in(event: AuditEvent) -> Origin:
+    """Return from where somebody acted, as an event has it."""
+    return Origin(
+        session=event.session, channel=event.channel, source=event.source, client_version=event.client_version
+    )
 
 
 class AuditTests(LocatorTestCase):
@@ -219,6 +229,53 @@ class TogetherTests(LocatorTestCase):
         moved = [event for event in self.events() if event.action == "account.move"]
         self.assertEqual({event.reason for event in moved}, {"he asked for it"})
         self.assertEqual({event.entity for event in moved}, {f"account:{kim}", f"directory:{group}"})
+
+    def test_the_log_holds_from_where_the_person_acts(self) -> None:
+        """As the service tells, which stays the actor; of each change, and of an attempt that is refused."""
+        _, managers, traders, _ = self.wait(self.calls.make_group("desk", on_behalf_of=self.person, origin=PORTAL))
+        kim, _ = self.wait(
+            self.calls.make_person("kim", KIM.password, (traders,), on_behalf_of=self.person, origin=PORTAL)
+        )
+        self.wait(self.calls.move_account(kim, add=(managers,), on_behalf_of=self.person, origin=PORTAL))
+        self.error(Conflict, self.calls.make_group("desk", on_behalf_of=self.person, origin=PORTAL))
+        events = self.events()
+        self.assertEqual({origin_in(event) for event in events}, {PORTAL})
+        self.assertEqual({event.actor_name for event in events}, {"administration_service"})
+        self.assertEqual(
+            [(event.action, event.outcome) for event in events[4:]],
+            [("person.make", DONE), ("account.move", DONE), ("group.make", "CONFLICT")],
+        )
+
+    def test_without_an_origin_the_log_holds_the_services_session(self) -> None:
+        """A service of the release before tells none."""
+        self.wait(self.calls.make_group("desk", on_behalf_of=self.person))
+        self.wait(self.calls.make_group("floor"))
+        sessions = {event.session for event in self.events()}
+        self.assertEqual(len(sessions), 1)
+        self.assertNotIn(PORTAL.session, sessions)
+
+    def test_an_origin_is_of_somebody(self) -> None:
+        """INVALID without him; the log holds the caller's own session."""
+        error = self.error(Invalid, self.calls.make_group("desk", origin=PORTAL))
+        self.assertEqual(error.details["argument"], "origin")
+        event = self.events()[-1]
+        self.assertEqual((event.outcome, event.on_behalf_of), ("INVALID", None))
+        self.assertNotEqual(event.session, PORTAL.session)
+
+    def test_nobody_is_believed_who_may_not_act_for_others(self) -> None:
+        """His attempt is on record with his own session."""
+        self.error(Forbidden, self.administrator.calls.make_group("desk", on_behalf_of=self.person, origin=PORTAL))
+        event = self.events()[-1]
+        self.assertEqual(event.outcome, "FORBIDDEN")
+        self.assertNotIn(event.session, ("", PORTAL.session))
+        self.assertNotEqual(event.source, PORTAL.source)
+
+    def test_an_origin_has_its_bounds(self) -> None:
+        """What would not fit the log is refused where it is read; a client may tell no version."""
+        plain = {"session": "s", "channel": 1, "source": "host:1"}
+        self.assertEqual(decode(Origin, encode(plain)), Origin(session="s", channel=Channel.AMP, source="host:1"))
+        for bad in ({"session": "s" * 101}, {"source": "s" * 256}, {"client_version": "s" * 129}, {"channel": 99}):
+            self.assertRaises(Invalid, decode, Origin, encode(plain | bad))
 
     def test_a_person_acts_on_nobodys_behalf(self) -> None:
         """Only services may say that they act for somebody; the attempt is on record."""
