@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from spire.administration import access, checks
 from spire.administration.commits import Commits, Deed
@@ -23,6 +23,7 @@ from spire.locator.directory import (
 )
 from spire.locator.values import (
     ADMINISTRATOR_RIGHTS,
+    ALL_RIGHTS,
     ROOT_ID,
     AccountKind,
     Entry,
@@ -60,7 +61,28 @@ class Place:
 
     role: str
     directory_id: int
-    rights: EntryRights | None = None
+    entry_id: int | None = None
+    rights: Right = Right.NONE
+
+    @property
+    def gained(self) -> tuple[EntryRights, ...]:
+        """The rights that come with the role, beside what is held there."""
+        return () if self.entry_id is None else (given(self.entry_id, self.rights),)
+
+    @property
+    def lost(self) -> tuple[EntryRights, ...]:
+        """The rights that go with the role; what is held there besides stays."""
+        return () if self.entry_id is None else (taken(self.entry_id, self.rights),)
+
+
+def given(entry_id: int, rights: Right) -> EntryRights:
+    """Return rights on an entry beside those that are held on it."""
+    return EntryRights(entry_id=entry_id, rights=int(rights), kept=int(ALL_RIGHTS))
+
+
+def taken(entry_id: int, rights: Right) -> EntryRights:
+    """Return what is held on an entry without these rights."""
+    return EntryRights(entry_id=entry_id, rights=0, kept=int(ALL_RIGHTS & ~rights))
 
 
 class Groups:
@@ -147,7 +169,7 @@ class Groups:
             name,
             password,
             (place.directory_id,),
-            grants=() if place.rights is None else (place.rights,),
+            grants=place.gained,
             on_behalf_of=session.identity.account_id,
             origin=origin_of(session),
         )
@@ -174,8 +196,8 @@ class Groups:
                 if number not in account.parents:
                     raise Conflict(f"{account.name} is no {place.role}.", role=place.role)
         rights = [
-            *(evolve(place.rights, rights=0) for place in lost.values() if place.rights is not None),
-            *(place.rights for place in gained.values() if place.rights is not None),
+            *(each for place in lost.values() for each in place.lost),
+            *(each for place in gained.values() for each in place.gained),
         ]
         await self._locator.move_account(
             account_id,
@@ -189,7 +211,8 @@ class Groups:
 
         def has_moved() -> bool:
             parents = set(self._directory.entry(account_id).parents)
-            return gained.keys() <= parents and not lost.keys() & parents
+            has_rights = all(self._shows(account_id, each) for each in rights)
+            return gained.keys() <= parents and not lost.keys() & parents and has_rights
 
         await self._until(has_moved)
 
@@ -214,6 +237,11 @@ class Groups:
             accounts_id=accounts.entry_id,
         )
 
+    def _shows(self, account_id: int, wanted: EntryRights) -> bool:
+        """Return whether an account holds the wanted rights on an entry, and beside them only what it was to keep."""
+        held = int(self._directory.granted(account_id, wanted.entry_id))
+        return held == wanted.rights | held & wanted.kept
+
     def _require_group(self, group_id: int) -> TradingGroup:
         for entry in self._entries():
             if entry.entry_id == group_id:
@@ -229,16 +257,16 @@ class Groups:
             directory = self._directory.child(ROOT_ID, ROLE_PLACES[kind])
             if directory is None:
                 raise NotFound(f"There is no directory {ROLE_PLACES[kind]}; run the set-up.")
-            rights = EntryRights(entry_id=ROOT_ID, rights=int(ADMINISTRATOR_RIGHTS)) if kind == ADMINISTRATOR else None
-            return Place(role=role, directory_id=directory.entry_id, rights=rights)
+            if kind == ADMINISTRATOR:
+                return Place(role=role, directory_id=directory.entry_id, entry_id=ROOT_ID, rights=ADMINISTRATOR_RIGHTS)
+            return Place(role=role, directory_id=directory.entry_id)
         if colon and kind in GROUP_ROLE_PLACES:
             group = next((found for found in map(self._group, self._entries()) if found and found.name == name), None)
             if group is None:
                 raise NotFound(f"There is no trading group {name}.", group=name)
             if kind == TRADER:
                 return Place(role=role, directory_id=group.traders_id)
-            rights = EntryRights(entry_id=group.group_id, rights=int(MANAGER_RIGHTS))
-            return Place(role=role, directory_id=group.managers_id, rights=rights)
+            return Place(role=role, directory_id=group.managers_id, entry_id=group.group_id, rights=MANAGER_RIGHTS)
         known = ", ".join((*ROLE_PLACES, *(f"{each}:<group>" for each in GROUP_ROLE_PLACES)))
         raise Invalid(f"There is no role {role}; there are {known}.", argument=argument)
 

@@ -200,6 +200,12 @@ class Directory:
                 return True
         return False
 
+    def granted(self, account_id: int, entry_id: int) -> Right:
+        """Return the rights that are granted to an account on an entry itself; those of entries above do not count."""
+        entry = self._entries.get(entry_id)
+        grants = () if entry is None else entry.grants
+        return next((Right(grant.rights) for grant in grants if grant.account_id == account_id), Right.NONE)
+
     def require(self, account_id: int, right: Right, target_id: int) -> Entry:
         """Return the entry if the account holds the right on it.
 

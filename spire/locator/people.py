@@ -125,7 +125,8 @@ class _Steps:
     def grant(self, actor: int, account_id: int, grants: Iterable[EntryRights]) -> None:
         """Set the rights of an account on entries."""
         for wanted in grants:
-            self.take(changes.grant(self.directory, actor, account_id, wanted.entry_id, Right(wanted.rights)))
+            rights = Right(wanted.rights) | self.directory.granted(account_id, wanted.entry_id) & Right(wanted.kept)
+            self.take(changes.grant(self.directory, actor, account_id, wanted.entry_id, rights))
 
     @property
     def change(self) -> Change:

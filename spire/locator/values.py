@@ -75,10 +75,14 @@ class Grant:
 
 @frozen(kw_only=True)
 class EntryRights:
-    """The rights that an account is to hold on an entry, as the number of a `Right`; 0 takes them away."""
+    """The rights that an account is to hold on an entry, as the number of a `Right`; 0 takes them away.
+
+    Of those that it holds there when the change is made it keeps the ones in `kept`, also the number of a `Right`.
+    """
 
     entry_id: int
     rights: int
+    kept: int = 0
 
 
 @frozen(kw_only=True)

@@ -48,6 +48,11 @@ class GroupTestCase(RoomTestCase):
         events, _ = self.run_it(audit_events(session, AuditQuery(**query)))
         return [event for event in events if event.actor_name != "setup"]
 
+    def granted(self, account_id: int, path: str) -> Right:
+        """Return the rights that are granted to an account on what stands at a path."""
+        held = [grant.rights for grant in self.entry(path).grants if grant.account_id == account_id]
+        return Right(sum(held))
+
     def is_missing(self, path: str) -> bool:
         """Whether nothing stands at a path."""
         return isinstance(self.refusal(self.spire("administrator").link.calls.find(path)), NotFound)
@@ -253,6 +258,24 @@ class RoleTests(GroupTestCase):
             event.reason for event in self.locator_events(action="account.move", entity=f"account:{tess.account_id}")
         ]
         self.assertEqual(reasons, ["he failed", "promoted"])
+
+    def test_other_rights_on_the_group_are_left_alone(self) -> None:
+        """What was granted separately stays when the role comes and when it goes."""
+        desk = self.make_group()
+        tess = self.make_trader("tess", desk).account_id
+        self.run_it(self.spire("administrator").link.calls.grant(tess, desk.group_id, Right.TRADE | Right.READ))
+        self.run_it(self.client().change_roles(tess, add=("manager:desk",), reason="promoted"))
+        self.assertEqual(self.granted(tess, "trading_groups/desk"), Right.TRADE | groups.MANAGER_RIGHTS)
+        self.run_it(self.client().change_roles(tess, remove=("manager:desk",), reason="he failed"))
+        self.assertEqual(self.granted(tess, "trading_groups/desk"), Right.TRADE)
+
+    def test_other_rights_on_the_root_are_left_alone(self) -> None:
+        """An administrator's are those that the role takes away."""
+        tess = self.make_trader().account_id
+        self.run_it(self.spire("administrator").link.calls.grant(tess, ROOT_ID, Right.TRADE))
+        self.run_it(self.client().change_roles(tess, add=("administrator",), reason="promoted"))
+        self.run_it(self.client().change_roles(tess, remove=("administrator",), reason="he failed"))
+        self.assertEqual(self.granted(tess, "/"), Right.TRADE)
 
     def test_the_last_administrator_stays_one(self) -> None:
         """CONFLICT, and nothing of it happened."""

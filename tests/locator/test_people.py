@@ -136,6 +136,12 @@ class MoveTests(PeopleTestCase):
         after = self.after(move_account(self.directory, ADA, move))
         self.assertFalse(after.holds(MAX, Right.MANAGE, BOOK))
 
+    def test_rights_to_keep_are_kept(self) -> None:
+        """Of those that he holds when he moves: what is not held is not given."""
+        keeping = EntryRights(entry_id=BOOK, rights=int(Right.MANAGE), kept=int(Right.READ | Right.VIEW))
+        after = self.after(move_account(self.directory, ADA, Move(account_id=TESS, grants=(keeping,))))
+        self.assertEqual(after.granted(TESS, BOOK), Right.VIEW | Right.MANAGE)
+
     def test_the_last_administrator_stays(self) -> None:
         """Whatever else he would become."""
         move = Move(account_id=ADA, add=(TRADERS,), remove=(ADMINISTRATORS,))
