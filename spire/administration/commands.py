@@ -75,8 +75,9 @@ class CreateAccount(Command):
 class ChangeRoles(Command):
     """Move an account between the role directories: all of it or nothing; administrators only.
 
-    `add` and `remove` hold roles as in CreateAccount. Raises FORBIDDEN, NOT_FOUND, INVALID (no reason), CONFLICT (the last
-    administrator, no role left).
+    `add` and `remove` hold roles as in CreateAccount. Whoever becomes a trader of a group may VIEW and TRADE the trading account
+    of his name there, if the group has one; whoever is one no more, none of its trading accounts. Raises FORBIDDEN, NOT_FOUND,
+    INVALID (no reason), CONFLICT (the last administrator, no role left, more than 50 directories and rights to change).
     """
 
     arguments = [

@@ -21,6 +21,7 @@ from spire.locator.directory import (
     TRADING_GROUPS,
     Directory,
 )
+from spire.locator.people import MOST_STEPS
 from spire.locator.values import (
     ADMINISTRATOR_RIGHTS,
     ALL_RIGHTS,
@@ -49,6 +50,8 @@ ROLE_PLACES: Final = {
 GROUP_ROLE_PLACES: Final = {MANAGER: "managers", TRADER: "traders"}
 
 MANAGER_RIGHTS: Final = Right.READ | Right.VIEW | Right.MANAGE
+TRADER_RIGHTS: Final = Right.VIEW | Right.TRADE
+"""What a trader holds on a trading account."""
 
 PAGE: Final = 100
 KNOWN_SECONDS: Final = 5.0
@@ -57,22 +60,16 @@ STEP_SECONDS: Final = 0.01
 
 @frozen(kw_only=True)
 class Place:
-    """A role: the directory that gives it, and the rights on an entry that come and go with it."""
+    """A role: the directory that gives it, and the rights on an entry that come and go with it.
+
+    Those of a trader are on trading accounts in his group's `accounts`, which `accounts_id` names.
+    """
 
     role: str
     directory_id: int
     entry_id: int | None = None
     rights: Right = Right.NONE
-
-    @property
-    def gained(self) -> tuple[EntryRights, ...]:
-        """The rights that come with the role, beside what is held there."""
-        return () if self.entry_id is None else (given(self.entry_id, self.rights),)
-
-    @property
-    def lost(self) -> tuple[EntryRights, ...]:
-        """The rights that go with the role; what is held there besides stays."""
-        return () if self.entry_id is None else (taken(self.entry_id, self.rights),)
+    accounts_id: int | None = None
 
 
 def given(entry_id: int, rights: Right) -> EntryRights:
@@ -169,7 +166,7 @@ class Groups:
             name,
             password,
             (place.directory_id,),
-            grants=place.gained,
+            grants=() if place.entry_id is None else (given(place.entry_id, place.rights),),
             on_behalf_of=session.identity.account_id,
             origin=origin_of(session),
         )
@@ -195,15 +192,19 @@ class Groups:
             for number, place in lost.items():
                 if number not in account.parents:
                     raise Conflict(f"{account.name} is no {place.role}.", role=place.role)
-        rights = [
-            *(each for place in lost.values() for each in place.lost),
-            *(each for place in gained.values() for each in place.gained),
-        ]
+            rights = self._lost_rights(account, lost.values()) | self._gained_rights(account, gained.values())
+            steps = len(gained) + len(lost) + len(rights)
+            if steps > MOST_STEPS:
+                raise Conflict(
+                    f"{steps} directories and rights would change, at most {MOST_STEPS} do at once: change fewer roles, "
+                    f"or take from {account.name} rights on some trading accounts first.",
+                    most=MOST_STEPS,
+                )
         await self._locator.move_account(
             account_id,
             add=tuple(gained),
             remove=tuple(lost),
-            grants=rights,
+            grants=tuple(rights.values()),
             reason=reason,
             on_behalf_of=session.identity.account_id,
             origin=origin_of(session),
@@ -211,7 +212,7 @@ class Groups:
 
         def has_moved() -> bool:
             parents = set(self._directory.entry(account_id).parents)
-            has_rights = all(self._shows(account_id, each) for each in rights)
+            has_rights = all(self._shows(account_id, each) for each in rights.values())
             return gained.keys() <= parents and not lost.keys() & parents and has_rights
 
         await self._until(has_moved)
@@ -236,6 +237,33 @@ class Groups:
             traders_id=traders.entry_id,
             accounts_id=accounts.entry_id,
         )
+
+    def _gained_rights(self, account: Entry, places: Iterable[Place]) -> dict[int, EntryRights]:
+        """Return the rights that come with roles, by entry: a trader's on the trading account of his name, if there is one."""
+        gained: dict[int, EntryRights] = {}
+        for place in places:
+            number = place.entry_id
+            if place.accounts_id is not None:
+                book = self._directory.child(place.accounts_id, account.name)
+                number = None if book is None or book.kind is not Kind.TRADING_ACCOUNT else book.entry_id
+            if number is not None:
+                gained[number] = given(number, place.rights)
+        return gained
+
+    def _lost_rights(self, account: Entry, places: Iterable[Place]) -> dict[int, EntryRights]:
+        """Return the rights that go with roles, by entry: a trader's on every trading account of the group that he has them on."""
+        lost: dict[int, EntryRights] = {}
+        for place in places:
+            numbers = [] if place.entry_id is None else [place.entry_id]
+            if place.accounts_id is not None:
+                numbers = [
+                    book.entry_id
+                    for book in self._directory.children(place.accounts_id)
+                    if book.kind is Kind.TRADING_ACCOUNT
+                    and self._directory.granted(account.entry_id, book.entry_id) & place.rights
+                ]
+            lost |= {number: taken(number, place.rights) for number in numbers}
+        return lost
 
     def _shows(self, account_id: int, wanted: EntryRights) -> bool:
         """Return whether an account holds the wanted rights on an entry, and beside them only what it was to keep."""
@@ -265,7 +293,9 @@ class Groups:
             if group is None:
                 raise NotFound(f"There is no trading group {name}.", group=name)
             if kind == TRADER:
-                return Place(role=role, directory_id=group.traders_id)
+                return Place(
+                    role=role, directory_id=group.traders_id, rights=TRADER_RIGHTS, accounts_id=group.accounts_id
+                )
             return Place(role=role, directory_id=group.managers_id, entry_id=group.group_id, rights=MANAGER_RIGHTS)
         known = ", ".join((*ROLE_PLACES, *(f"{each}:<group>" for each in GROUP_ROLE_PLACES)))
         raise Invalid(f"There is no role {role}; there are {known}.", argument=argument)

@@ -14,6 +14,8 @@ from spire.values.audit import DONE, AuditEvent, AuditQuery
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from tests.administration.room import GOOD_PASSWORD, TERMS, RoomTestCase, limit_terms
 
+TRADES = Right.VIEW | Right.TRADE
+
 
 async def correlated(correlation_id: str, work: Awaitable[Any]) -> Any:
     """Do what calls a server, with a correlation id of one's own."""
@@ -258,6 +260,62 @@ class RoleTests(GroupTestCase):
             event.reason for event in self.locator_events(action="account.move", entity=f"account:{tess.account_id}")
         ]
         self.assertEqual(reasons, ["he failed", "promoted"])
+
+    def test_whoever_is_no_trader_any_more_trades_nothing_in_the_group(self) -> None:
+        """Neither his own trading account nor others; other rights stay, as do those of others and of other groups."""
+        desk, floor = self.make_group("desk"), self.make_group("floor")
+        tess, tom, kim = self.make_trader("tess", desk), self.make_trader("tom", desk), self.make_trader("kim", floor)
+        grant = self.spire("administrator").link.calls.grant
+        self.run_it(grant(tess.account_id, tom.trading_account_id, TRADES | Right.READ | Right.MANAGE))
+        self.run_it(grant(tess.account_id, kim.trading_account_id, TRADES))
+        self.run_it(
+            self.client().change_roles(tess.account_id, add=("auditor",), remove=("trader:desk",), reason="moved")
+        )
+        self.assertEqual(self.granted(tess.account_id, "trading_groups/desk/accounts/tess"), Right.NONE)
+        left = self.granted(tess.account_id, "trading_groups/desk/accounts/tom")
+        self.assertEqual(left, Right.READ | Right.MANAGE)
+        self.assertEqual(self.granted(tess.account_id, "trading_groups/floor/accounts/kim"), TRADES)
+        self.assertEqual(self.granted(tom.account_id, "trading_groups/desk/accounts/tom"), TRADES)
+        moved = self.locator_events(action="account.move")
+        self.assertEqual(len({event.entity_version for event in moved}), 1)
+        self.assertEqual(
+            {event.entity for event in moved},
+            {f"account:{tess.account_id}"} | {f"trading_account:{trader.trading_account_id}" for trader in (tess, tom)},
+        )
+
+    def test_whoever_is_a_trader_again_trades_his_own_trading_account(self) -> None:
+        """That of his name; others must be granted anew. What he held there meanwhile stays."""
+        desk = self.make_group()
+        tess, tom = self.make_trader("tess", desk), self.make_trader("tom", desk)
+        grant = self.spire("administrator").link.calls.grant
+        self.run_it(grant(tess.account_id, tom.trading_account_id, TRADES))
+        client = self.client()
+        self.run_it(client.change_roles(tess.account_id, add=("auditor",), remove=("trader:desk",), reason="moved"))
+        self.run_it(grant(tess.account_id, tess.trading_account_id, Right.READ))
+        self.run_it(client.change_roles(tess.account_id, add=("trader:desk",), remove=("auditor",), reason="back"))
+        self.assertEqual(self.granted(tess.account_id, "trading_groups/desk/accounts/tess"), TRADES | Right.READ)
+        self.assertEqual(self.granted(tess.account_id, "trading_groups/desk/accounts/tom"), Right.NONE)
+
+    def test_whoever_has_no_trading_account_in_the_group_is_given_none(self) -> None:
+        """He is its trader, and may be granted some."""
+        self.make_group("floor")
+        tess = self.make_trader().account_id
+        self.run_it(self.client().change_roles(tess, add=("trader:floor",), reason="helps out"))
+        self.assertEqual(self.roles("tess"), {"/trading_groups/desk/traders", "/trading_groups/floor/traders"})
+        self.assertEqual(self.granted(tess, "trading_groups/desk/accounts/tess"), TRADES)
+
+    def test_more_than_one_change_takes_is_refused_whole(self) -> None:
+        """A trader who keeps the half of his trading accounts would be one still."""
+        self.patch(groups, "MOST_STEPS", 3)
+        desk = self.make_group()
+        tess, tom = self.make_trader("tess", desk), self.make_trader("tom", desk)
+        self.run_it(self.spire("administrator").link.calls.grant(tess.account_id, tom.trading_account_id, TRADES))
+        moved = self.client().change_roles(tess.account_id, add=("auditor",), remove=("trader:desk",), reason="moved")
+        error = self.refusal(moved)
+        self.assertEqual((error.coded, error.details["most"]), ("CONFLICT", "3"))
+        self.assertEqual(self.roles("tess"), {"/trading_groups/desk/traders"})
+        self.assertEqual(self.granted(tess.account_id, "trading_groups/desk/accounts/tess"), TRADES)
+        self.assertEqual(self.outcomes("roles.change"), ["CONFLICT"])
 
     def test_other_rights_on_the_group_are_left_alone(self) -> None:
         """What was granted separately stays when the role comes and when it goes."""

@@ -4,7 +4,7 @@ from spire.execution.values import OrderScope
 from spire.locator.values import Right
 from spire.values.amounts import whole
 from spire.values.orders import ExecType, Side, Status, TimeInForce, TradingSession
-from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Unsupported
+from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable, Unsupported
 from tests.execution.room import FOUR, ExecutionRoomTestCase, Follower
 from tests.values.examples import dollars, shares
 
@@ -181,10 +181,25 @@ class RightsTests(ExecutionRoomTestCase):
         self.assertIsInstance(self.refused(Side.BUY, 100, 13.5), Forbidden)
         self.assertIsInstance(self.refusal(self.client.orders(number)), Forbidden)
 
+    def test_whoever_is_no_trader_any_more_orders_nothing(self) -> None:
+        """At once his session ends; when he comes back, he may not. Given back the role, he trades his account again."""
+        self.move(add="auditor", remove="trader:demo")
+        self.assertIsInstance(self.refused(Side.BUY, 100, 13.5), Unavailable)
+        self.advance(3.0)
+        self.assertIsInstance(self.refused(Side.BUY, 100, 13.5), Forbidden)
+        self.assertEqual(self.follower.told(), [])
+        self.move(add="trader:demo", remove="auditor")
+        self.advance(3.0)
+        self.assertEqual(self.submit(Side.BUY, 100, 13.5).status, Status.PENDING_NEW)
+
+    def move(self, *, add: str, remove: str) -> None:
+        """Give the trader another role in place of one."""
+        administration, account = self.rooms.administration, self.client_account()
+        self.result(administration.change_roles(account, add=(add,), remove=(remove,), reason="moved"))
+
     def client_account(self) -> int:
         """Return the trader's account."""
-        entry = self.result(self.rooms.link("administrator").calls.find("trading_groups/demo/traders/demo_trader"))
-        return int(entry.entry_id)
+        return self.rooms.link("demo_trader").login.account_id
 
 
 class OrderTests(ExecutionRoomTestCase):

@@ -99,7 +99,8 @@ async def roles(
     left = [role.partition(":")[2] for role in remove if role.startswith("trader:")]
     if left:
         output.note(
-            f"Trading accounts of {found.name} stay where they are: in group {', '.join(left)}, with its rules and manager."
+            f"Trading accounts of {found.name} stay where they are: in group {', '.join(left)}, with its rules and manager. "
+            f"{found.name} trades there no more."
         )
     await _show(spire, output, found)
 

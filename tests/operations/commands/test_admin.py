@@ -84,12 +84,13 @@ class GroupTests(AdminTestCase):
         self.assertEqual(row["roles"], "risk_officer")
 
     def test_a_trader_who_leaves_a_group_leaves_his_trading_accounts_there(self) -> None:
-        """Which is said, since they keep its rules and its manager."""
+        """Which is said, since they keep its rules and its manager, and he trades them no more."""
         self.admin("group", "create", "lambda")
         self.admin("group", "create", "mu")
         self.admin("trader", "create", "leo", "--group", "lambda")
         said = self.note("account", "roles", "leo", "--add", "trader:mu", "--remove", "trader:lambda", "--reason", "x")
         self.assertIn("Trading accounts of leo stay where they are: in group lambda", said)
+        self.assertIn("leo trades there no more", said)
         self.assertEqual(self.note("account", "roles", "leo", "--add", "auditor", "--reason", "x"), "")
 
     def test_the_last_administrator_stays(self) -> None:
