@@ -7,7 +7,7 @@ import click
 from attrs import frozen
 
 from spire.client.platform import Spire
-from spire.locator.values import Entry
+from spire.locator.values import Entry, Kind
 from spire.wire.errors import Forbidden, Invalid, NotFound, Unavailable
 
 GROUPS: Final = "trading_groups"
@@ -39,9 +39,9 @@ async def trading_accounts(spire: Spire) -> dict[int, str]:
 
 
 async def trading_account_id(spire: Spire, name: str) -> int:
-    """Return the id of the trading account that is called so, or a number as it is: the server says whether it is one.
+    """Return the id of the trading account that is called so, or else a number as it is: the server says whether it is one.
 
-    Raises NotFound for a name, and Invalid where two groups have one of that name.
+    Raises NotFound for a name, and Invalid where two groups have one of that name or it is the number of another.
     """
     return _the_one(name, await trading_accounts(spire))
 
@@ -50,9 +50,11 @@ def _the_one(name: str, accounts: Mapping[int, str]) -> int:
     found = [number for number, known in accounts.items() if known == name]
     if len(found) > 1:
         raise Invalid(f"Several trading accounts are called {name}: name its number, {_listed(map(str, found))}.")
+    number = _number(name)
+    if found and number is not None and number in accounts and number != found[0]:
+        raise _either(name, found[0], accounts[number])
     if found:
         return found[0]
-    number = _number(name)
     if number is not None:
         return number
     error = NotFound(f"There is no trading account {name} that you may see.", account=name)
@@ -65,6 +67,14 @@ def _number(text: str) -> int | None:
     """Return the number that a text is, if an entry could have it."""
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
     return number if 0 < number <= GREATEST_ID else None
+
+
+def _either(text: str, named: int, numbered: str) -> Invalid:
+    """Return the refusal of a text that is the name of one entry and the number of another."""
+    return Invalid(
+        f"{text} is the name of number {named} and the number of {numbered}: write {named} or {numbered}, or rename one.",
+        account=text,
+    )
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -89,21 +99,41 @@ class Principal:
 
 
 async def principal(spire: Spire, name: str) -> Principal:
-    """Return the account of a person or service by name, wherever it stands, or by number; NotFound for a name.
+    """Return the account of a person or service by name, wherever it stands, or else by number; NotFound for a name.
 
     Only whoever may read the directory finds others by name: administrators. A number is taken as it is: the server that
-    is asked then says whether it is an account, so that what was tried stands in its audit log.
+    is asked then says whether it is an account, so that what was tried stands in its audit log. What is the name of one
+    account and the number of another is Invalid.
     """
+    found = await _named(spire, name)
     number = _number(name)
-    if number is not None:
-        return Principal(number, await Names(spire).of(number))
+    if found is not None:
+        other = None if number in (None, found.entry_id) else await _numbered(spire, number)
+        if other is not None:
+            raise _either(name, found.entry_id, other.name)
+        return Principal(found.entry_id, found.name)
+    if number is None:
+        raise NotFound(f"There is no account {name} that you may see.", account=name)
+    return Principal(number, await Names(spire).of(number))
+
+
+async def _named(spire: Spire, name: str) -> Entry | None:
+    """Return the account that is called so, None where the caller sees none."""
     for place in [*ROLE_PLACES, *await _group_places(spire)]:
         try:
-            found = await spire.directory.find(f"{place}/{name}")
-            return Principal(found.entry_id, found.name)
+            return await spire.directory.find(f"{place}/{name}")
         except NotFound:
             continue
-    raise NotFound(f"There is no account {name} that you may see.", account=name)
+    return None
+
+
+async def _numbered(spire: Spire, number: int) -> Entry | None:
+    """Return the account that has this number, None where the caller sees none."""
+    try:
+        entry, _, _ = await spire.directory.load(number)
+    except NotFound:
+        return None
+    return entry if entry.kind is Kind.ACCOUNT else None
 
 
 async def _group_places(spire: Spire) -> list[str]:

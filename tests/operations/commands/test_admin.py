@@ -131,6 +131,37 @@ class GroupTests(AdminTestCase):
             self.assertEqual(self.refusal(*words)["code"], "NOT_FOUND", words)
 
 
+class NumberTests(AdminTestCase):
+    """Names made of digits, and numbers."""
+
+    def test_a_name_of_digits_is_a_name(self) -> None:
+        """Nobody else has it for his number; without a name the number will do."""
+        (made,) = self.admin("account", "create", "777000", "--role", "auditor")
+        self.assertEqual(self.admin("account", "show", "777000")[0]["account_id"], made["account_id"])
+        self.assertEqual(self.admin("account", "show", made["account_id"])[0]["account"], "777000")
+
+    def test_the_name_of_one_account_and_the_number_of_another_is_refused(self) -> None:
+        """What is done to the wrong one may not be undone; both can be told apart still."""
+        (nina,) = self.admin("account", "create", "nina", "--role", "auditor")
+        (made,) = self.admin("account", "create", nina["account_id"], "--role", "auditor")
+        error = self.refusal("account", "disable", nina["account_id"])
+        self.assertEqual(error["code"], "INVALID")
+        self.assertIn(f"write {made['account_id']} or nina, or rename one", error["message"])
+        shown = [self.admin("account", "show", word)[0]["account"] for word in ("nina", made["account_id"])]
+        self.assertEqual(shown, ["nina", nina["account_id"]])
+
+    def test_the_name_of_one_trading_account_and_the_number_of_another_is_refused(self) -> None:
+        """Else the limits of the wrong one are set; an account that logs in has another number."""
+        self.admin("group", "create", "nu")
+        (nora,) = self.admin("trader", "create", "nora", "--group", "nu")
+        number = nora["trading_account_id"]
+        (made,) = self.admin("trader", "create", number, "--group", "nu")
+        error = self.refusal("limits", "set", number, "--net-loss", "1", "--reason", "small")
+        self.assertEqual(error["code"], "INVALID")
+        self.assertIn(f"write {made['trading_account_id']} or nora, or rename one", error["message"])
+        self.assertEqual(self.admin("account", "show", number)[0]["account_id"], made["account_id"])
+
+
 class LimitTests(AdminTestCase):
     """Limits of trading accounts."""
 
