@@ -13,7 +13,7 @@ from spire.operations.commands.parameters import MOMENT, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.values.codes import Venue
 from spire.values.time import Timestamp, format_timestamp
-from spire.wire.errors import NotFound
+from spire.wire.errors import NotFound, SpireError
 
 SERVICE: Final = "administration_service"
 ALL: Final = "all"
@@ -136,7 +136,8 @@ async def revoke(
     For example: spire-admin entitle revoke ann --venue XNYS --reason "she has left the floor"
 
     Grants are taken as they were made: one of every venue is revoked with --venue all, one of every type without --type,
-    those of a single type with --type BBO or --type all.
+    those of a single type with --type BBO or --type all. They go one after another: if one fails, those before it are
+    revoked and shown, and the error follows.
     """
     if (venue is None) == (grant_id is None):
         raise click.UsageError("Name either --venue or --grant.")
@@ -148,13 +149,32 @@ async def revoke(
     meant = [one for one in grants if _is_meant(one, venue, record_type, grant_id)]
     if not meant:
         raise NotFound(_nothing_meant(found.name, grants, venue))
+    revoked, failure = await _revoke(spire, meant, reason)
+    if failure is not None and not revoked:
+        raise failure
     names = Names(spire)
-    rows = [await grant_row(await spire.administration.revoke(one.grant_id, reason), names) for one in meant]
-    output.table(REVOKED_COLUMNS, rows)
-    output.note(f"Revoked of {found.name}: {', '.join(map(_words, meant))}.")
+    output.table(REVOKED_COLUMNS, [await grant_row(one, names) for one in revoked])
+    output.note(f"Revoked of {found.name}: {', '.join(map(_words, revoked))}.")
+    if failure is not None:
+        rest = ", ".join(map(_words, meant[len(revoked) :]))
+        output.note(f"Not known to be revoked: {rest}. See: spire-admin entitle list {found.name}")
+        raise failure
     left = [str(one.grant_id) for one in grants if one not in meant and _still_shows(one, venue)]
     if left:
         output.note(f"{found.name} still sees data of {venue} by grant {', '.join(left)}.")
+
+
+async def _revoke(
+    spire: Spire, grants: list[EntitlementGrant], reason: str
+) -> tuple[list[EntitlementGrant], SpireError | None]:
+    """Revoke grants one after another; return what was revoked, and the error that ended it before the last one."""
+    revoked: list[EntitlementGrant] = []
+    for one in grants:
+        try:
+            revoked.append(await spire.administration.revoke(one.grant_id, reason))
+        except SpireError as error:
+            return revoked, error
+    return revoked, None
 
 
 def _is_meant(grant: EntitlementGrant, venue: str | None, record_type: str | None, grant_id: int | None) -> bool:

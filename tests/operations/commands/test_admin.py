@@ -1,9 +1,13 @@
 """`spire-admin`, as an administrator works with it."""
 
+import json
 import stat
 from pathlib import Path
 
+from spire.administration.client import AdministrationClient
+from spire.administration.values import EntitlementGrant
 from spire.operations.admin import main
+from spire.wire.errors import Unavailable
 from tests.operations.commands.room import AdminTestCase
 
 
@@ -293,6 +297,31 @@ class EntitlementTests(AdminTestCase):
         self.assertEqual({(row["revoked_by"], row["revoke_reason"]) for row in shown}, {("administrator", "over")})
         listed = self.invoke("entitle", "list", "kit", "--all", account="administrator", main=main).stdout
         self.assertRegex(listed.splitlines()[0], r"Revoked \(UTC\) +Revoked by +Why$")
+
+    def test_what_was_revoked_before_a_failure_is_shown(self) -> None:
+        """Then the error: who repeats the command must know what is left."""
+        self.admin("account", "create", "lou", "--role", "trader:delta")
+        first, second, third = (
+            self.admin("entitle", "grant", "lou", "--venue", "XNYS", "--type", kind, "--reason", "a guest")[0]
+            for kind in ("BBO", "TRADE", "BOOK")
+        )
+        revoke = AdministrationClient.revoke
+
+        async def failing(client: AdministrationClient, grant_id: int, reason: str) -> EntitlementGrant:
+            if str(grant_id) == second["grant_id"]:
+                raise Unavailable("Administration is away.")
+            return await revoke(client, grant_id, reason)
+
+        self.patch(AdministrationClient, "revoke", failing)
+        words = ("--json", "entitle", "revoke", "lou", "--venue", "XNYS", "--type", "all", "--reason", "over")
+        result = self.invoke(*words, account="administrator", main=main)
+        self.assertEqual(result.exit_code, 1)
+        (shown,) = map(json.loads, result.stdout.splitlines())
+        self.assertEqual((shown["grant_id"], shown["revoke_reason"]), (first["grant_id"], "over"))
+        self.assertIn(f"Revoked of lou: BBO of XNYS (grant {first['grant_id']}).", result.stderr)
+        rest = f"TRADE of XNYS (grant {second['grant_id']}), BOOK of XNYS (grant {third['grant_id']})"
+        self.assertIn(f"Not known to be revoked: {rest}.", result.stderr)
+        self.assertEqual(json.loads(result.stderr.splitlines()[-1])["error"]["code"], "UNAVAILABLE")
 
     def test_a_type_without_a_venue_is_refused(self) -> None:
         """A grant that is named by its number has its own."""
