@@ -5,7 +5,6 @@ The one Python interface behind the scripts and the system test; blocking, and f
 
 import errno
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from spire.database.private import PrivateMariaDB
 from spire.locator.bootstrap import SERVICE_ACCOUNTS
 from spire.operations.layout import CHECKOUT, Layout
 from spire.operations.lock import locked
+from spire.operations.passwords import generate_password
 from spire.operations.processes import (
     OTHER_OFFSET,
     READY_SECONDS,
@@ -174,7 +174,7 @@ class Instance:
             file = self.layout.secret(name)
             if file.exists():
                 continue
-            password = secrets.token_urlsafe(24)
+            password = generate_password(name)
             _write_secret(file, password + "\n")
             if name in people:
                 made.append(NewPassword(name=name, password=password, file=file))

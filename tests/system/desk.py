@@ -1,6 +1,5 @@
 """A trading desk of the system tests: people that an administrator makes, and a stepped market that they trade in."""
 
-import secrets
 from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from spire.compliance.values import Violation
 from spire.execution.values import OrderRequest, OrderView
 from spire.locator.values import TradingAccountTerms, TradingAccountType
 from spire.marketdata.values import RecordType
+from spire.operations.passwords import generate_password
 from spire.values.amounts import Money, Price, Quantity, whole
 from spire.values.codes import Currency, Venue
 from spire.values.orders import Capacity, OrderType, Side, TimeInForce
@@ -156,13 +156,13 @@ class DeskTestCase(SystemTestCase):
 
     async def make_person(self, name: str, role: str) -> Person:
         """Make an account in a role and log it in."""
-        password = secrets.token_urlsafe(24)
+        password = generate_password(name)
         number = await self.administrator.administration.create_account(name, password, role)
         return await self.log_in(Person(name, password, number))
 
     async def make_trader(self, name: str, group_id: int) -> Person:
         """Make a trader with a trading account in dollars and log him in."""
-        password = secrets.token_urlsafe(24)
+        password = generate_password(name)
         terms = TradingAccountTerms(
             type=TradingAccountType.PROPRIETARY,
             firm_designated_id=name,

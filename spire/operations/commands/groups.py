@@ -146,7 +146,7 @@ async def create_trader(
         raise NotFound(
             f"There is no trading group {group_name}: spire-admin group create {group_name}", group=group_name
         )
-    async with new_password(password_file, password_to) as password:
+    async with new_password(name, password_file, password_to) as password:
         made = await spire.administration.create_trader(found.group_id, name, password.text, terms)
     row = {
         "trader": name,

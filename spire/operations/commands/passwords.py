@@ -1,17 +1,15 @@
 """Passwords of accounts that are made: read from a file, or generated and told once. None is ever on a command line."""
 
 import os
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
+from spire.operations.passwords import generate_password
 from spire.wire.errors import SpireError, Unavailable
-
-RANDOM_BYTES: Final = 24
 
 
 def password_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,14 +27,16 @@ def password_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @asynccontextmanager
-async def new_password(password_file: Path | None, password_to: Path | None) -> AsyncIterator["NewPassword"]:
+async def new_password(
+    account: str, password_file: Path | None, password_to: Path | None
+) -> AsyncIterator["NewPassword"]:
     """Return the password of an account that is made in the block; the file goes again when that is refused."""
     if password_file is not None and password_to is not None:
         raise click.UsageError("--password-file and --password-to exclude each other.")
     if password_file is not None:
         yield NewPassword(_read(password_file), None)
         return
-    password = secrets.token_urlsafe(RANDOM_BYTES)
+    password = generate_password(account)
     if password_to is None:
         yield NewPassword(password, password)
         return

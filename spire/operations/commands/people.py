@@ -62,7 +62,7 @@ async def create(
     For example: spire-admin account create olga --role risk_officer --password-to olga.password
     """
     await spire.ready(SERVICE)
-    async with new_password(password_file, password_to) as password:
+    async with new_password(name, password_file, password_to) as password:
         number = await spire.administration.create_account(name, password.text, role)
     row = {"account": name, "account_id": str(number), "role": role, "password": password.shown}
     output.table(MADE_COLUMNS if password.shown else MADE_COLUMNS[:-1], [row])
