@@ -1,23 +1,22 @@
 """Trades to candlesticks: buckets of local time, exact sums, and merging of later prints (sans-I/O)."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spire.charting.sums import Places, sums_of_halves, sums_of_products
 from spire.charting.values import CANDLE, DAY, PRICED, Candles, Eligibility
 from spire.marketdata.values import COUNTS_HIGH_LOW, COUNTS_LAST, COUNTS_OPEN, COUNTS_VOLUME
 from spire.values.time import Timestamp, local_date, local_midnight
 
 _EVERYTHING: Final = COUNTS_OPEN | COUNTS_HIGH_LOW | COUNTS_LAST | COUNTS_VOLUME
-_LIMB_BITS: Final = 21
-_LIMB_MASK: Final = (1 << _LIMB_BITS) - 1
-_SUM_CHUNK: Final = 1 << 18
-"""Three products of 21-bit limbs add up to less than 2**44, so this many rows stay within 64 bits."""
+_LEAST: Final = -(2**63)
+_GREATEST: Final = 2**63 - 1
 
 Int64s = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 def bucket_bounds(times: Int64s, interval: int, zone: str) -> tuple[Int64s, Int64s]:
@@ -59,130 +58,154 @@ def aggregate(trades: NDArray[Any], interval: int, zone: str, eligibility: Eligi
     Open and close are the first and last print in market time, ties by sequence. CONSOLIDATED lets each print count
     for what its eligibility bits name; ALL lets every print count for everything.
     """
-    times = trades["source_time"].astype(np.int64)
-    order = np.argsort(times, kind="stable")
-    trades, times = trades[order], times[order]
-    starts, ends = bucket_bounds(times, interval, zone)
     flags = (
         np.full(len(trades), _EVERYTHING, dtype=np.uint16)
         if eligibility is Eligibility.ALL
-        else trades["eligibility"].astype(np.uint16)
+        else trades["eligibility"] & np.uint16(_EVERYTHING)
     )
-    counted = (flags & _EVERYTHING) != 0
-    trades, times, starts, ends, flags = (part[counted] for part in (trades, times, starts, ends, flags))
-    if not len(trades):
+    counted = np.flatnonzero(flags)
+    if not len(counted):
         return np.zeros(0, dtype=CANDLE)
-    heads = np.flatnonzero(np.r_[True, starts[1:] != starts[:-1]])
-    tails = np.r_[heads[1:], len(starts)]
+    order = counted.take(np.argsort(trades["source_time"][counted], kind="stable"))
+    trades, flags = trades.take(order), flags.take(order)
+    times = trades["source_time"].astype(np.int64)
+    starts, ends = bucket_bounds(times, interval, zone)
+    heads = _heads(starts)
     candles = np.zeros(len(heads), dtype=CANDLE)
     candles["instrument"] = trades["instrument"][0]
     candles["eligibility"] = eligibility
     candles["start"], candles["end"] = starts[heads], ends[heads]
     candles["sequence"] = np.maximum.reduceat(trades["sequence"], heads)
-    for row, head, tail in zip(candles, heads.tolist(), tails.tolist(), strict=True):
-        _fill(row, trades[head:tail], times[head:tail], flags[head:tail])
+    _price(candles, heads, trades["price"], times, flags)
+    sizes = np.where(flags & COUNTS_VOLUME, trades["size"], 0)
+    candles["volume"] = np.add.reduceat(sizes, heads)
+    candles["count"] = np.add.reduceat((flags & COUNTS_VOLUME != 0).astype(np.uint64), heads)
+    candles["notional_high"], candles["notional_low"] = sums_of_products(trades["price"], sizes, heads)
     return candles
 
 
-def _fill(row: Any, trades: NDArray[Any], times: Int64s, flags: NDArray[np.uint16]) -> None:
-    prices = trades["price"]
-    opening = np.flatnonzero(flags & COUNTS_OPEN)
-    lasting = np.flatnonzero(flags & COUNTS_LAST)
-    extreme = prices[(flags & COUNTS_HIGH_LOW) != 0]
-    if len(lasting):
-        first = opening[0] if len(opening) else lasting[0]
-        row["open"], row["open_time"] = prices[first], times[first]
-        row["close"], row["close_time"] = prices[lasting[-1]], times[lasting[-1]]
-        span = extreme if len(extreme) else prices[lasting]
-        row["high"] = max(int(span.max()), int(row["open"]), int(row["close"]))
-        row["low"] = min(int(span.min()), int(row["open"]), int(row["close"]))
-        row["present"] = PRICED
-    voluminous = (flags & COUNTS_VOLUME) != 0
-    sizes = trades["size"][voluminous]
-    row["volume"] = sizes.sum()
-    row["count"] = len(sizes)
-    _store_notional(row, exact_dot(prices[voluminous], sizes))
+def _price(candles: Candles, heads: Places, prices: Int64s, times: Int64s, flags: NDArray[np.uint16]) -> None:
+    """Fill in the prices of those candles that saw a print which counts for the last price."""
+    lasting = flags & COUNTS_LAST != 0
+    opening, first, last = _first(flags & COUNTS_OPEN != 0, heads), _first(lasting, heads), _last(lasting, heads)
+    opening = np.where(opening < len(prices), opening, first)
+    ranging = flags & COUNTS_HIGH_LOW != 0
+    is_ranged = np.logical_or.reduceat(ranging, heads)
+    high = np.where(is_ranged, _highest(prices, ranging, heads), _highest(prices, lasting, heads))
+    low = np.where(is_ranged, _lowest(prices, ranging, heads), _lowest(prices, lasting, heads))
+    priced = last >= 0
+    opening, last = opening[priced], last[priced]
+    candles["present"][priced] = PRICED
+    candles["open"][priced], candles["open_time"][priced] = prices[opening], times[opening]
+    candles["close"][priced], candles["close_time"][priced] = prices[last], times[last]
+    candles["high"][priced] = np.maximum(high[priced], np.maximum(prices[opening], prices[last]))
+    candles["low"][priced] = np.minimum(low[priced], np.minimum(prices[opening], prices[last]))
 
 
-def exact_dot(left: NDArray[Any], right: NDArray[Any]) -> int:
-    """Return the exact sum of products of two arrays of non-negative 64-bit integers."""
-    total = 0
-    for begin in range(0, len(left), _SUM_CHUNK):
-        a = left[begin : begin + _SUM_CHUNK].astype(np.uint64)
-        b = right[begin : begin + _SUM_CHUNK].astype(np.uint64)
-        for i in range(4):
-            limb = (a >> np.uint64(i * _LIMB_BITS)) & np.uint64(_LIMB_MASK)
-            if not limb.any():
-                continue
-            for j in range(4):
-                other = (b >> np.uint64(j * _LIMB_BITS)) & np.uint64(_LIMB_MASK)
-                total += int((limb * other).sum()) << ((i + j) * _LIMB_BITS)
-    return total
+def merge(candles: Candles) -> Candles:
+    """Return one candle for each bucket, oldest first, of any number of them of the same series.
 
-
-def _store_notional(row: Any, notional: int) -> None:
-    row["notional_high"], row["notional_low"] = notional >> 64, notional & (2**64 - 1)
-
-
-def merge(earlier: Any, later: Any) -> Any:
-    """Return one candle of the prints of two candles of the same bucket; `later` holds the later sequences."""
-    merged = earlier.copy()
-    merged["sequence"] = max(int(earlier["sequence"]), int(later["sequence"]))
-    if later["present"] & PRICED:
-        if not earlier["present"] & PRICED:
-            for name in ("open", "open_time", "high", "low", "close", "close_time"):
-                merged[name] = later[name]
-        else:
-            if later["open_time"] < earlier["open_time"]:
-                merged["open"], merged["open_time"] = later["open"], later["open_time"]
-            if later["close_time"] >= earlier["close_time"]:
-                merged["close"], merged["close_time"] = later["close"], later["close_time"]
-            merged["high"] = max(int(earlier["high"]), int(later["high"]))
-            merged["low"] = min(int(earlier["low"]), int(later["low"]))
-        merged["present"] |= PRICED
-    merged["volume"] = int(earlier["volume"]) + int(later["volume"])
-    merged["count"] = int(earlier["count"]) + int(later["count"])
-    _store_notional(merged, _notional(earlier) + _notional(later))
+    Of two candles of one bucket the one that stands behind the other holds the later sequences.
+    """
+    candles = candles.take(np.argsort(candles["start"], kind="stable"))
+    heads = _heads(candles["start"])
+    if len(heads) == len(candles):
+        return candles
+    merged = candles.take(heads)
+    merged["sequence"] = np.maximum.reduceat(candles["sequence"], heads)
+    merged["present"] = np.bitwise_or.reduceat(candles["present"], heads)
+    priced = candles["present"] & PRICED != 0
+    opened = _lowest(candles["open_time"], priced, heads)
+    closed = _highest(candles["close_time"], priced, heads)
+    sizes = np.diff(heads, append=len(candles))
+    first = _first(priced & (candles["open_time"] == np.repeat(opened, sizes)), heads)
+    last = _last(priced & (candles["close_time"] == np.repeat(closed, sizes)), heads)
+    known = last >= 0
+    for names, places in ((("open", "open_time"), first[known]), (("close", "close_time"), last[known])):
+        for name in names:
+            merged[name][known] = candles[name][places]
+    merged["high"][known] = _highest(candles["high"], priced, heads)[known]
+    merged["low"][known] = _lowest(candles["low"], priced, heads)[known]
+    merged["volume"] = np.add.reduceat(candles["volume"], heads)
+    merged["count"] = np.add.reduceat(candles["count"], heads)
+    merged["notional_high"], merged["notional_low"] = sums_of_halves(
+        candles["notional_high"], candles["notional_low"], heads
+    )
     return merged
 
 
-def _notional(row: Any) -> int:
-    return (int(row["notional_high"]) << 64) | int(row["notional_low"])
+def _heads(starts: Int64s) -> Places:
+    """Return where each bucket begins in rows that are sorted by it."""
+    return np.flatnonzero(np.diff(starts, prepend=starts[:1] - 1))
+
+
+def _first(which: Mask, heads: Places) -> Places:
+    """Return the place of the first row of each bucket that is chosen; behind all rows where there is none."""
+    return np.minimum.reduceat(np.where(which, np.arange(len(which)), len(which)), heads)
+
+
+def _last(which: Mask, heads: Places) -> Places:
+    """Return the place of the last row of each bucket that is chosen; -1 where there is none."""
+    return np.maximum.reduceat(np.where(which, np.arange(len(which)), -1), heads)
+
+
+def _highest(values: Int64s, which: Mask, heads: Places) -> Int64s:
+    """Return the greatest value of each bucket among the rows that are chosen."""
+    return np.maximum.reduceat(np.where(which, values, _LEAST), heads)
+
+
+def _lowest(values: Int64s, which: Mask, heads: Places) -> Int64s:
+    """Return the least value of each bucket among the rows that are chosen."""
+    return np.minimum.reduceat(np.where(which, values, _GREATEST), heads)
 
 
 class CandleSeries:
-    """The candles of one instrument and interval that were touched, kept by the start of their bucket."""
+    """The candles of one instrument and interval that were touched, one a bucket, oldest first."""
 
     def __init__(self) -> None:
-        self._candles: dict[int, Any] = {}
+        self._candles: Candles = np.zeros(0, dtype=CANDLE)
 
-    def missing(self, starts: Iterable[int]) -> list[int]:
-        """Return those bucket starts that are not held yet, in order."""
-        return sorted(set(starts) - self._candles.keys())
+    def __len__(self) -> int:
+        return len(self._candles)
+
+    def missing(self, candles: Candles) -> Candles:
+        """Return those candles whose buckets are not held yet."""
+        _, is_held = self._places(candles)
+        return candles.compress(~is_held)
 
     def hold(self, candles: Candles) -> None:
-        """Take complete candles from history as the state of their buckets."""
-        for candle in candles:
-            self._candles[int(candle["start"])] = candle.copy()
+        """Take whole candles, oldest first and no two of one bucket, as the state of their buckets."""
+        places, is_held = self._places(candles)
+        others = np.ones(len(self._candles), dtype=bool)
+        others[places[is_held]] = False
+        first = int(places[0]) if len(places) else len(self._candles)
+        behind = _joined(self._candles[first:].compress(others[first:]), candles)
+        behind = behind.take(np.argsort(behind["start"], kind="stable"))
+        self._candles = _joined(self._candles[:first], behind)
 
     def apply(self, candles: Candles) -> Candles:
-        """Merge the candles of new prints into their buckets and return the buckets' new state, oldest first."""
-        updated = np.zeros(len(candles), dtype=CANDLE)
-        for index, candle in enumerate(candles):
-            start = int(candle["start"])
-            held = self._candles.get(start)
-            updated[index] = candle if held is None else merge(held, candle)
-            self._candles[start] = updated[index].copy()
+        """Merge the candles of new prints, as `aggregate` makes them, and return their buckets' new state, oldest first."""
+        places, is_held = self._places(candles)
+        updated = merge(_joined(self._candles.take(places[is_held]), candles))
+        self.hold(updated)
         return updated
 
     def all(self) -> Candles:
         """Return every candle that is held, oldest first."""
-        candles = np.zeros(len(self._candles), dtype=CANDLE)
-        for index, start in enumerate(sorted(self._candles)):
-            candles[index] = self._candles[start]
-        return candles
+        return self._candles
 
     def keep_latest(self, count: int) -> None:
         """Drop all but the `count` latest buckets."""
-        for start in sorted(self._candles)[: max(0, len(self._candles) - count)]:
-            del self._candles[start]
+        self._candles = self._candles[max(0, len(self._candles) - count) :]
+
+    def _places(self, candles: Candles) -> tuple[Places, Mask]:
+        """Return where each candle's bucket stands, or would stand, and whether it is held."""
+        starts = np.append(self._candles["start"], _GREATEST)
+        places = np.searchsorted(starts, candles["start"])
+        return places, starts[places] == candles["start"]
+
+
+def _joined(first: Candles, second: Candles) -> Candles:
+    """Return two arrays as one: as plain bytes, which numpy copies ten times faster than field by field."""
+    raw = np.dtype((np.void, CANDLE.itemsize))
+    return np.concatenate([first.view(raw), second.view(raw)]).view(CANDLE)

@@ -49,9 +49,9 @@ class Buckets:
         series = self._series.setdefault(feed_session, CandleSeries())
         fresh = aggregate(records, self._topic.interval, self._zone, self._topic.eligibility)
         before = int(records["sequence"][0]) - 1
-        for start in series.missing(fresh["start"].tolist()):
-            end = int(fresh["end"][fresh["start"] == start][0])
-            series.hold(await self.load(Timestamp(start), Timestamp(end - 1), before, feed_session))
+        for bucket in series.missing(fresh):
+            start, end = Timestamp(int(bucket["start"])), Timestamp(int(bucket["end"]) - 1)
+            series.hold(await self.load(start, end, before, feed_session))
         updated = series.apply(fresh)
         series.keep_latest(KEPT_BUCKETS)
         return updated

@@ -1,6 +1,7 @@
 """Trades become candlesticks."""
 
 from datetime import date
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.charting.candles import CandleSeries, aggregate, bucket_bounds, exact_dot
-from spire.charting.values import DAY, PRICED, Eligibility, candle_notional, candle_vwap
+from spire.charting.candles import CandleSeries, aggregate, bucket_bounds, merge
+from spire.charting.sums import sums_of_halves, sums_of_products
+from spire.charting.values import CANDLE, DAY, PRICED, Eligibility, candle_notional, candle_vwap
 from spire.marketdata.values import COUNTS_HIGH_LOW, COUNTS_LAST, COUNTS_OPEN, COUNTS_VOLUME, TRADE
 from spire.values.time import NANOSECONDS, local_midnight
 
@@ -104,16 +106,124 @@ class AggregateTests(SynchronousTestCase):
         self.assertEqual(candle_notional(candle), 2 * price * size)
 
 
-class ExactDotTests(SynchronousTestCase):
-    """Sums of products are exact over the whole range of 63 bits."""
+FLAGS = st.integers(0, EVERYTHING)
+PRINTS = st.lists(
+    st.tuples(st.integers(0, 240), st.integers(1, 10**13), st.integers(1, 10**15), FLAGS), min_size=1, max_size=40
+)
+FIELDS = tuple(name for name in CANDLE.names or () if name not in ("notional_high", "notional_low"))
 
-    @settings(derandomize=True, max_examples=60, deadline=None)
-    @given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1)), max_size=20))
-    def test_it_equals_python_integers(self, pairs: list[tuple[int, int]]) -> None:
-        """No silent wrap anywhere."""
-        left = np.array([a for a, _ in pairs], dtype=np.int64)
-        right = np.array([b for _, b in pairs], dtype=np.int64)
-        self.assertEqual(exact_dot(left, right), sum(a * b for a, b in pairs))
+
+def packed(rows: list[tuple[int, int, int, int]]) -> Any:
+    """Pack (seconds after the open, price, size, eligibility) rows."""
+    records = trades(*((second * NANOSECONDS, price, size) for second, price, size, _ in rows))
+    records["eligibility"] = [flags for *_, flags in rows]
+    return records
+
+
+def plain(candle: Any) -> dict[str, int]:
+    """Return a candle as whole numbers by name."""
+    return {name: int(candle[name]) for name in FIELDS} | {"notional": int(candle_notional(candle))}
+
+
+def recalculated(records: Any, eligibility: Eligibility) -> list[dict[str, int]]:
+    """Return the one-minute candles of prints, one print after the other, with Python's own numbers."""
+    buckets: dict[int, list[Any]] = {}
+    for record in sorted(records, key=lambda record: (int(record["source_time"]), int(record["sequence"]))):
+        counts = EVERYTHING if eligibility is Eligibility.ALL else int(record["eligibility"])
+        if counts & EVERYTHING:
+            time, price, size = (int(record[name]) for name in ("source_time", "price", "size"))
+            row = (time, price, size, counts, int(record["sequence"]))
+            buckets.setdefault(time - time % MINUTE, []).append(row)
+    return [recalculated_bucket(start, buckets[start], eligibility) for start in sorted(buckets)]
+
+
+def recalculated_bucket(start: int, rows: list[Any], eligibility: Eligibility) -> dict[str, int]:
+    """Return the candle of one bucket's (time, price, size, counts, sequence) rows, by time."""
+    candle = dict.fromkeys(FIELDS, 0)
+    candle |= {"instrument": 7, "eligibility": int(eligibility), "start": start, "end": start + MINUTE}
+    candle["sequence"] = max(row[4] for row in rows)
+    lasting = [row for row in rows if row[3] & COUNTS_LAST]
+    if lasting:
+        opening, closing = next((row for row in rows if row[3] & COUNTS_OPEN), lasting[0]), lasting[-1]
+        prices = [row[1] for row in rows if row[3] & COUNTS_HIGH_LOW] or [row[1] for row in lasting]
+        prices += [opening[1], closing[1]]
+        candle |= {"present": PRICED, "high": max(prices), "low": min(prices)}
+        candle |= {"open": opening[1], "open_time": opening[0], "close": closing[1], "close_time": closing[0]}
+    sized = [row for row in rows if row[3] & COUNTS_VOLUME]
+    candle |= {"volume": sum(row[2] for row in sized), "count": len(sized)}
+    return candle | {"notional": sum(row[1] * row[2] for row in sized)}
+
+
+def put_together(earlier: dict[str, int], later: dict[str, int]) -> dict[str, int]:
+    """Return what two candles of one bucket are together, with Python's own numbers."""
+    whole = dict(earlier)
+    if later["present"] and not earlier["present"]:
+        whole |= {name: later[name] for name in ("open", "open_time", "high", "low", "close", "close_time")}
+    elif later["present"]:
+        if later["open_time"] < earlier["open_time"]:
+            whole |= {name: later[name] for name in ("open", "open_time")}
+        if later["close_time"] >= earlier["close_time"]:
+            whole |= {name: later[name] for name in ("close", "close_time")}
+        whole |= {"high": max(earlier["high"], later["high"]), "low": min(earlier["low"], later["low"])}
+    whole["present"] |= later["present"]
+    whole["sequence"] = max(earlier["sequence"], later["sequence"])
+    return whole | {name: earlier[name] + later[name] for name in ("volume", "count", "notional")}
+
+
+class RecalculationTests(SynchronousTestCase):
+    """Whole arrays at once give what one print after the other gives."""
+
+    @settings(derandomize=True, max_examples=200, deadline=None)
+    @given(PRINTS, st.sampled_from(Eligibility))
+    def test_candles_are_those_of_a_plain_recalculation(
+        self, rows: list[tuple[int, int, int, int]], eligibility: Eligibility
+    ) -> None:
+        """Whatever counts for what, in whatever order it comes."""
+        records = packed(rows)
+        candles = aggregate(records, MINUTE, ZONE, eligibility)
+        self.assertEqual([plain(candle) for candle in candles], recalculated(records, eligibility))
+
+    @settings(derandomize=True, max_examples=200, deadline=None)
+    @given(st.lists(PRINTS, min_size=1, max_size=5))
+    def test_candles_of_one_bucket_are_put_together(self, parts: list[list[tuple[int, int, int, int]]]) -> None:
+        """Two at a time or all at once is the same, also where some of them saw no price."""
+        candles = np.concatenate([aggregate(packed(part), MINUTE, ZONE, Eligibility.CONSOLIDATED) for part in parts])
+        expected: dict[int, dict[str, int]] = {}
+        for candle in candles:
+            former = expected.get(int(candle["start"]))
+            expected[int(candle["start"])] = plain(candle) if former is None else put_together(former, plain(candle))
+        self.assertEqual([plain(candle) for candle in merge(candles)], [expected[start] for start in sorted(expected)])
+
+
+WIDE = st.integers(0, 2**63 - 1)
+HALF = st.integers(0, 2**64 - 1)
+
+
+def wholes(halves: tuple[Any, Any]) -> list[int]:
+    """Return numbers of 128 bits."""
+    return [int(high) << 64 | int(low) for high, low in zip(*halves, strict=True)]
+
+
+class SumTests(SynchronousTestCase):
+    """Sums beyond 64 bits are exact: no silent wrap anywhere."""
+
+    @settings(derandomize=True, max_examples=100, deadline=None)
+    @given(st.lists(st.lists(st.tuples(WIDE, WIDE), min_size=1, max_size=4), min_size=1, max_size=5))
+    def test_sums_of_products_are_those_of_python(self, groups: list[list[tuple[int, int]]]) -> None:
+        """Over the whole range of 63 bits."""
+        pairs = np.array([pair for group in groups for pair in group], dtype=np.int64)
+        heads = np.cumsum([0, *map(len, groups)])[:-1]
+        found = wholes(sums_of_products(pairs[:, 0], pairs[:, 1], heads))
+        self.assertEqual(found, [sum(a * b for a, b in group) for group in groups])
+
+    @settings(derandomize=True, max_examples=100, deadline=None)
+    @given(st.lists(st.lists(st.tuples(HALF, HALF), min_size=1, max_size=4), min_size=1, max_size=5))
+    def test_sums_of_halves_are_those_of_python(self, groups: list[list[tuple[int, int]]]) -> None:
+        """In 128 bits, with every carry."""
+        pairs = np.array([pair for group in groups for pair in group], dtype=np.uint64)
+        heads = np.cumsum([0, *map(len, groups)])[:-1]
+        found = wholes(sums_of_halves(pairs[:, 0], pairs[:, 1], heads))
+        self.assertEqual(found, [sum((a << 64) + b for a, b in group) % 2**128 for group in groups])
 
 
 class CandleSeriesTests(SynchronousTestCase):
@@ -140,4 +250,25 @@ class CandleSeriesTests(SynchronousTestCase):
         series = CandleSeries()
         candles = aggregate(trades((0, 10, 1), (2 * MINUTE, 11, 1)), MINUTE, ZONE, Eligibility.ALL)
         series.hold(candles[:1])
-        self.assertEqual(series.missing(candles["start"].tolist()), [OPEN + 2 * MINUTE])
+        self.assertEqual(series.missing(candles)["start"].tolist(), [OPEN + 2 * MINUTE])
+
+    def test_a_portion_of_as_many_buckets_as_prints_takes_no_time(self) -> None:
+        """Every client of the server waits for it: a candle after the other would take seconds."""
+        records = trades(*((place * 5_000_000, 10, 1) for place in range(65_536)))
+        series = CandleSeries()
+        began = process_time()
+        for _ in range(2):
+            series.apply(aggregate(records, 1_000_000, ZONE, Eligibility.ALL))
+        self.assertLess(process_time() - began, 1.0)
+        self.assertEqual((len(series), set(series.all()["volume"].tolist())), (65_536, {2}))
+
+    def test_the_latest_buckets_are_kept(self) -> None:
+        """By their start, whenever they came; none is an answer too."""
+        series = CandleSeries()
+        candles = aggregate(trades(*((minute * MINUTE, 10, 1) for minute in range(4))), MINUTE, ZONE, Eligibility.ALL)
+        series.hold(candles[2:])
+        series.hold(candles[:2])
+        series.keep_latest(3)
+        self.assertEqual(series.all()["start"].tolist(), candles["start"][1:].tolist())
+        series.keep_latest(0)
+        self.assertEqual(len(series), 0)
