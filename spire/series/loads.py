@@ -12,7 +12,7 @@ from spire.series.commands import CancelLoad, Load
 from spire.series.query import Interruption, Query, remainder, validate
 from spire.wire.back_off import TO_SERVICES
 from spire.wire.channels import Payload
-from spire.wire.errors import Internal, SpireError, Unavailable
+from spire.wire.errors import Internal, Invalid, SpireError, Unavailable
 from spire.wire.records import Codec, RecordError
 from spire.wire.segments import SegmentFlags
 from spire.wire.subscriptions import Subscriptions
@@ -49,7 +49,7 @@ class Loaded(Generic[R]):
 
 
 class Attempt(Generic[R]):
-    """One Load over one connection: its chunks go to `take`, its end fires `done`."""
+    """One Load over one connection: its chunks go to `take`, its end fires `done`; an Invalid of `take` ends it."""
 
     _log = Logger()
 
@@ -67,6 +67,8 @@ class Attempt(Generic[R]):
         if records and not self.done.called:
             try:
                 self._take(self._codec.decode(payload[0], records, payload[1], payload[2]), through)
+            except Invalid as refusal:
+                self.ended(refusal)
             except RecordError as problem:
                 self.ended(Internal(f"The server sent what cannot be read: {problem}"))
             except Exception:  # noqa: BLE001 (the taker's fault must not end other streams of the connection)
@@ -97,7 +99,7 @@ class Recovery(Generic[R]):
     """A query on its way to its end, over as many connections as it takes.
 
     `began(epoch, after)` is called before the first record, and again where another epoch makes everything received
-    void; `take(records)` gets the records in order, each once.
+    void; `take(records)` gets the records in order, each once, and may raise Invalid to have no more of them.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from zope.interface import implementer
 from spire.series.filter import Compare, Operator
 from spire.series.following import Following, follow
 from spire.series.interfaces import ISeries, Series
-from spire.series.loads import RECOVER_SECONDS, STALL_SECONDS, load
+from spire.series.loads import RECOVER_SECONDS, STALL_SECONDS, Recovery, load
 from spire.series.query import Interruption, LimitFrom, Query
 from spire.series.responders import LOADS_AT_ONCE
 from spire.wire.errors import Forbidden, Internal, Invalid, NotFound, Overloaded, SpireError, Unavailable
@@ -132,6 +132,20 @@ class LoadTests(SeriesTestCase):
         self.series.error, self.series.fails_after = ZeroDivisionError(), 2
         self.refused(Query(topic="trade/1"), Internal)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_what_takes_the_records_may_refuse_more_of_them(self) -> None:
+        """The query ends with its error, and the server reads no further."""
+        self.log_topic(through=2_000_000)
+        assert self.client is not None
+
+        def take(_: object) -> None:
+            raise Invalid("Too many.")
+
+        recovery = Recovery(self.client, Query(topic="trade/1"), PACKED, began=lambda _epoch, _after: None, take=take)
+        asked = Deferred.fromCoroutine(recovery.run())
+        self.clock.advance(1)
+        self.failureResultOf(asked, Invalid)
+        self.assertEqual(self.streams.loads[-1].open_loads, 0)
 
     def test_a_slow_client_holds_the_server_back(self) -> None:
         """The server reads no more than the connection takes."""
