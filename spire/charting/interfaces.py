@@ -48,7 +48,8 @@ class ITrades(Interface):
     ) -> Awaitable[tuple[int, int]]:
         """Hand trades of the past to `take`, in sequence order, and return (epoch, last visible sequence).
 
-        `restart` makes what was taken so far void. Raises SpireError.
+        `restart` makes what was taken so far void. Raises SpireError, and what `take` raises of it: it may refuse more
+        with Invalid, which ends the load.
         """
 
     def follow(instrument_id: int, after: int | None, follower: ITradeFollower) -> Callable[[], None]:

@@ -13,7 +13,7 @@ from spire.charting.values import CANDLE, Candles, CandleTopic
 from spire.marketdata.values import Records
 from spire.runtime.tasks import Tasks
 from spire.values.time import Timestamp
-from spire.wire.errors import SpireError
+from spire.wire.errors import Invalid, SpireError
 from spire.wire.log_topic import LogTopic
 from spire.wire.topics import HistoryChunk
 
@@ -21,7 +21,10 @@ KEPT_BUCKETS = 4_096
 """Candles that a live series keeps in memory; an older one is loaded again when a late print changes it."""
 
 PORTION = 65_536
-"""Trades that are aggregated at once."""
+"""Trades that are aggregated at once; between two portions of history others have their turn."""
+
+MOST_CANDLES = 2**18
+"""Candles that one query may make: all of them are in memory, and sorted at once, before the first one goes out."""
 
 
 class Buckets:
@@ -66,7 +69,10 @@ class Buckets:
 
 
 async def load_candles(trades: ITrades, wanted: TradeRange, topic: CandleTopic, zone: str) -> tuple[int, int, Candles]:
-    """Return (epoch, through, candles) of a range of trades, oldest first; trades are taken in portions."""
+    """Return (epoch, through, candles) of a range of trades, oldest first; trades are taken in portions.
+
+    Raises Invalid, and takes no more, where there are more than MOST_CANDLES.
+    """
     portion: list[Records] = []
     series = CandleSeries()
 
@@ -78,6 +84,11 @@ async def load_candles(trades: ITrades, wanted: TradeRange, topic: CandleTopic, 
         if portion:
             series.apply(aggregate(np.concatenate(portion), topic.interval, zone, topic.eligibility))
             portion.clear()
+        if len(series) > MOST_CANDLES:
+            raise Invalid(
+                f"That makes more than {MOST_CANDLES:,} candles: ask for a shorter range or a longer interval.",
+                argument="query",
+            )
 
     def take(records: Records) -> None:
         portion.append(records)

@@ -1,5 +1,6 @@
 """Charting over a network in memory: what its clients see."""
 
+from spire.charting import live
 from spire.charting.codecs import CODEC
 from spire.charting.values import CandleTopic, Eligibility
 from spire.series.filter import Compare, Operator
@@ -187,6 +188,16 @@ class RefusalTests(ChartingRoomTestCase):
         cheap = Compare(field="close", operator=Operator.LESS, value=14_000_000)
         for query in (Query(topic=str(minutes()), filter=cheap), Query(topic=str(minutes()), end_sequence=3)):
             self.refusal(load(self.charting.session, query, CODEC), Unsupported)
+
+    def test_more_candles_than_one_query_may_make_are_invalid(self) -> None:
+        """The text says what to ask for instead, and the server goes on."""
+        self.patch(live, "MOST_CANDLES", 3)
+        self.patch(live, "PORTION", 1)
+        self.prints(*((minute, 14.00, 1) for minute in range(4)))
+        error = self.refusal(self.charting.candles(minutes()), Invalid)
+        self.assertEqual(error.details["argument"], "query")
+        self.assertIn("more than 3 candles", error.message)
+        self.assertEqual(len(self.load(minutes(), Timestamp(OPEN), Timestamp(OPEN + 2 * MINUTE))), 3)
 
     def test_the_server_stays_up_after_all_of_it(self) -> None:
         """The next question is answered."""
