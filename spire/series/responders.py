@@ -1,10 +1,10 @@
 """The responders of Load for one session: chunks as fast as the client takes them, then an end or an error."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from attrs import define
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.protocols import amp
 
 from spire.runtime.clock import Clock
@@ -12,7 +12,7 @@ from spire.runtime.tasks import Tasks
 from spire.series.commands import CancelLoad, Load
 from spire.series.interfaces import ISeries, Series
 from spire.series.query import Query, validate
-from spire.wire.errors import Conflict, Overloaded, SpireError
+from spire.wire.errors import Conflict, Overloaded, Refused, SpireError
 from spire.wire.outbound import StreamClosedError, in_boxes
 from spire.wire.readers import cut, end_iteration
 from spire.wire.segments import SegmentFlags, segment
@@ -24,11 +24,11 @@ LOADS_AT_ONCE: Final = 64
 
 @define(eq=False)
 class _Load:
-    """A load of a topic: being prepared, then answered with a series, then sent."""
+    """A load of a topic: being prepared, then answered with a series, then sent; `running` is what it does now."""
 
     topic: str
+    running: Deferred[Any]
     is_answered: bool = False
-    running: Deferred[None] | None = None
 
 
 class SeriesResponders(amp.CommandLocator):
@@ -56,20 +56,24 @@ class SeriesResponders(amp.CommandLocator):
             raise Conflict("A load of this number is under way.")
         if len(self._loads) >= LOADS_AT_ONCE:
             raise Overloaded(f"A session may have {LOADS_AT_ONCE} loads under way.")
-        under_way = self._loads[number] = _Load(query.topic)
-        series = None
+        preparing: Deferred[Series] = Deferred.fromCoroutine(self._series.load(self._session, query))
+        under_way = self._loads[number] = _Load(query.topic, preparing)
         try:
-            series = await self._series.load(self._session, query)
+            series = await preparing
             under_way.is_answered = True
+        except CancelledError:
+            if self._is_under_way(number, under_way):
+                raise
+            raise Refused("CANCELLED", "The load was cancelled.") from None
         finally:
-            if series is None:
-                self._loads.pop(number, None)
-        self._clock.later(0, self._start, number, series)
+            if not under_way.is_answered and self._is_under_way(number, under_way):
+                del self._loads[number]
+        self._clock.later(0, self._start, number, under_way, series)
         return {"epoch": series.epoch, "through": series.through}
 
     @CancelLoad.responder
     def cancel(self, number: int) -> dict[str, object]:
-        """Send no more of a load."""
+        """Prepare or send no more of a load."""
         self._stop(number)
         return {}
 
@@ -91,17 +95,20 @@ class SeriesResponders(amp.CommandLocator):
 
     def _stop(self, number: int) -> None:
         under_way = self._loads.pop(number, None)
-        if under_way is not None and under_way.running is not None:
+        if under_way is not None:
             under_way.running.cancel()
 
-    def _start(self, number: int, series: Series) -> None:
-        under_way = self._loads.get(number)
-        if under_way is not None:
-            under_way.running = self._tasks.spawn("load", self._send(number, series))
+    def _is_under_way(self, number: int, load: _Load) -> bool:
+        """Return whether a load was not stopped; its number may be another's by now."""
+        return self._loads.get(number) is load
+
+    def _start(self, number: int, load: _Load, series: Series) -> None:
+        if self._is_under_way(number, load):
+            load.running = self._tasks.spawn("load", self._send(number, load, series))
         else:
             self._tasks.spawn("load", end_iteration(series.chunks))
 
-    async def _send(self, number: int, series: Series) -> None:
+    async def _send(self, number: int, load: _Load, series: Series) -> None:
         ended = ("INTERNAL", "The server failed to read the records; its log says why.")
         through = 0
         try:
@@ -117,7 +124,7 @@ class SeriesResponders(amp.CommandLocator):
         except SpireError as error:
             ended = (error.coded, error.message)
         finally:
-            if number in self._loads:
+            if self._is_under_way(number, load):
                 del self._loads[number]
                 if ended[0]:
                     self._session.outbound.end(number, *ended)

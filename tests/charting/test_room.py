@@ -1,15 +1,22 @@
 """Charting over a network in memory: what its clients see."""
 
+from twisted.internet.defer import CancelledError, Deferred
+
 from spire.charting import live
 from spire.charting.codecs import CODEC
 from spire.charting.values import CandleTopic, Eligibility
+from spire.marketdata.archive import Archive
+from spire.relay.history import PAGES_AT_ONCE
 from spire.series.filter import Compare, Operator
+from spire.series.interfaces import Series
 from spire.series.loads import load
 from spire.series.query import Interruption, LimitFrom, Query
+from spire.series.responders import LOADS_AT_ONCE
 from spire.service.readiness import State
 from spire.values.environment import FeedKind
 from spire.values.time import Timestamp
 from spire.wire.errors import Invalid, NotFound, Unavailable, Unsupported
+from spire.wire.server_session import Session
 from tests.charting.room import (
     BAC,
     IBM,
@@ -206,6 +213,52 @@ class RefusalTests(ChartingRoomTestCase):
         self.assertEqual(
             len(self.load(CandleTopic(instrument_id=BAC, interval=MINUTE, eligibility=Eligibility.CONSOLIDATED))), 1
         )
+
+
+class CancelTests(ChartingRoomTestCase):
+    """What nobody waits for any more is prepared nowhere."""
+
+    def setUp(self) -> None:
+        """Have Market Data take its time when the test says so."""
+        super().setUp()
+        self.prints((0, 14.00, 1))
+        self.is_slow = True
+        self.asked: list[Deferred[None]] = []
+        original = Archive.load
+
+        async def slow(archive: Archive, session: Session, query: Query) -> Series:
+            if self.is_slow:
+                waiting: Deferred[None] = Deferred(self.asked.remove)
+                self.asked.append(waiting)
+                await waiting
+            return await original(archive, session, query)
+
+        self.patch(Archive, "load", slow)
+
+    def test_queries_are_cancelled_up_to_market_data(self) -> None:
+        """All that a session may have under way; no slot of any server is lost."""
+        queries = [Deferred.fromCoroutine(self.charting.candles(minutes())) for _ in range(LOADS_AT_ONCE)]
+        self.platform.advance(1.0)
+        self.assertEqual(len(self.asked), PAGES_AT_ONCE)
+        for query in queries:
+            query.cancel()
+            self.failureResultOf(query, CancelledError)
+        self.platform.advance(1.0)
+        self.assertEqual(self.asked, [])
+        self.is_slow = False
+        queries = [Deferred.fromCoroutine(self.charting.candles(minutes())) for _ in range(LOADS_AT_ONCE)]
+        self.platform.advance(1.0)
+        self.assertEqual({len(self.successResultOf(query).records) for query in queries}, {1})
+
+    def test_the_end_of_a_session_cancels_its_queries(self) -> None:
+        """Up to Market Data as well."""
+        query = Deferred.fromCoroutine(self.charting.candles(minutes(), policy=Interruption.BREAK))
+        self.platform.advance(1.0)
+        self.assertEqual(len(self.asked), 1)
+        self.network.drop(SERVICE)
+        self.platform.advance(1.0)
+        self.failureResultOf(query, Unavailable)
+        self.assertEqual(self.asked, [])
 
 
 class LossTests(ChartingRoomTestCase):

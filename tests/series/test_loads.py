@@ -4,17 +4,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
+from spire.series.commands import CancelLoad, Load
 from spire.series.filter import Compare, Operator
 from spire.series.following import Following, follow
 from spire.series.interfaces import ISeries, Series
 from spire.series.loads import RECOVER_SECONDS, STALL_SECONDS, Recovery, load
 from spire.series.query import Interruption, LimitFrom, Query
 from spire.series.responders import LOADS_AT_ONCE
-from spire.wire.errors import Forbidden, Internal, Invalid, NotFound, Overloaded, SpireError, Unavailable
+from spire.wire.errors import Forbidden, Internal, Invalid, NotFound, Overloaded, Refused, SpireError, Unavailable
 from spire.wire.server_session import Session
+from spire.wire.stream_commands import FIRST_LOAD
 from spire.wire.topics import HistoryChunk
 from tests.wire.stream_support import PACKED, Recorder, StreamTestCase, ticks
 
@@ -29,10 +31,19 @@ class TickSeries:
         self.error: Exception | None = None
         self.fails_after: int | None = None
         self.hangs = False
+        self.is_slow = False
+        self.prepared = 0
 
     async def load(self, session: Session, query: Query) -> Series:
-        """Answer."""
+        """Answer; where it is slow, never, and a cancel takes a while too."""
         self.queries.append(query)
+        if self.is_slow:
+            self.prepared += 1
+            try:
+                await Deferred()
+            finally:
+                await self.test.clock.sleep(0.01)
+                self.prepared -= 1
         if self.error is not None and self.fails_after is None:
             raise self.error
         topic = self.test.publisher.find(query.topic)
@@ -179,6 +190,59 @@ class LoadTests(SeriesTestCase):
         self.failureResultOf(asked)
         self.clock.advance(1)
         self.assertEqual(self.streams.loads[-1].open_loads, 0)
+
+    def test_a_load_that_is_being_prepared_is_cancelled(self) -> None:
+        """The work for it ends with it."""
+        self.series.is_slow = True
+        asked = self.ask(Query(topic="trade/1"))
+        self.settle()
+        self.assertEqual((self.series.prepared, self.streams.loads[-1].open_loads), (1, 1))
+        asked.cancel()
+        self.failureResultOf(asked, CancelledError)
+        self.clock.advance(1)
+        self.assertEqual((self.series.prepared, self.streams.loads[-1].open_loads), (0, 0))
+
+    def test_who_waits_for_a_load_that_another_cancels_hears_of_it(self) -> None:
+        """A code, and nothing in the log: it is no fault."""
+        assert self.client is not None
+        self.series.is_slow = True
+        number = FIRST_LOAD + 7
+        asked = Deferred.fromCoroutine(self.client.call(Load, number=number, query=Query(topic="trade/1")))
+        self.settle()
+        cancelled = Deferred.fromCoroutine(self.client.call(CancelLoad, number=number))
+        self.clock.advance(1)
+        self.successResultOf(cancelled)
+        self.assertEqual(self.failureResultOf(asked, Refused).value.coded, "CANCELLED")
+
+    def test_a_number_may_be_taken_again_after_a_cancel(self) -> None:
+        """The former load, which has not ended yet, takes nothing of the new one with it."""
+        assert self.client is not None
+        self.log_topic(through=10)
+        call, number = self.client.call, FIRST_LOAD + 7
+        self.series.is_slow = True
+        former = Deferred.fromCoroutine(call(Load, number=number, query=Query(topic="trade/1")))
+        cancelled = Deferred.fromCoroutine(call(CancelLoad, number=number))
+        self.settle()
+        self.successResultOf(cancelled)
+        self.series.is_slow = False
+        self.series.hangs = True
+        again = Deferred.fromCoroutine(call(Load, number=number, query=Query(topic="trade/1")))
+        self.settle()
+        self.assertNoResult(former)
+        self.clock.advance(1)
+        self.failureResultOf(former, Refused)
+        self.assertEqual((self.successResultOf(again)["through"], self.streams.loads[-1].open_loads), (10, 1))
+        self.lose_connection()
+
+    def test_the_end_of_a_session_cancels_what_is_being_prepared(self) -> None:
+        """Nobody is there to take it."""
+        self.series.is_slow = True
+        self.ask(Query(topic="trade/1", policy=Interruption.BREAK)).addErrback(lambda _: None)
+        self.settle()
+        self.assertEqual(self.series.prepared, 1)
+        self.lose_connection()
+        self.clock.advance(1)
+        self.assertEqual((self.series.prepared, self.streams.loads[-1].open_loads), (0, 0))
 
     def test_too_many_loads_at_once_are_refused(self) -> None:
         """One session may have so many under way."""
