@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 from attrs import frozen
-from twisted.internet.defer import Deferred
 
 from spire.marketdata.values import Records
+from spire.runtime.waiters import Waiters
 
 PAGE: Final = 65_536
 """Records that are read at once, and so in memory for one reader of history."""
@@ -54,7 +54,7 @@ class SharedPages:
         self._read = read
         self._budget = budget
         self._held: OrderedDict[Key, Page] = OrderedDict()
-        self._reading: dict[Key, list[Deferred[None]]] = {}
+        self._reading: dict[Key, Waiters[None]] = {}
 
     async def page(self, topic: str, epoch: int, position: int, through: int) -> Page:
         """Return a page that holds what follows `position`, which is less than `through`; it may begin before and end behind."""
@@ -67,22 +67,19 @@ class SharedPages:
             waiting = self._reading.get(key)
             if waiting is None:
                 return await self._fill(key, through)
-            waiter: Deferred[None] = Deferred(waiting.remove)
-            waiting.append(waiter)
-            await waiter
+            await waiting.join()
 
     async def _fill(self, key: Key, through: int) -> Page:
         topic, epoch, after = key
         end = min(after + PAGE, through)
-        waiting = self._reading[key] = []
+        waiting = self._reading[key] = Waiters()
         try:
             page = Page(after=after, through=end, records=await self._read(topic, epoch, after, end))
             self._hold(key, page)
             return page
         finally:
             del self._reading[key]
-            for waiter in tuple(waiting):
-                waiter.callback(None)
+            waiting.succeed(None)
 
     def _hold(self, key: Key, page: Page) -> None:
         former = self._held.pop(key, None)

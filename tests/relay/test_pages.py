@@ -1,7 +1,7 @@
 """Pages of history are read once for all who want them at the same time."""
 
 import numpy as np
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.marketdata.values import TRADE, Records
@@ -96,6 +96,14 @@ class SharedPagesTests(SynchronousTestCase):
             gone.cancel()
         self.answer()
         self.assertEqual(self.successResultOf(third).through, 500)
+
+    def test_a_reader_that_goes_on_may_take_another_away(self) -> None:
+        """As where both serve a session that ends: the rest are served."""
+        first, second, third, fourth = (self.want(100, 500) for _ in range(4))
+        second.addCallback(lambda _: third.cancel())
+        self.answer()
+        self.failureResultOf(third, CancelledError)
+        self.assertEqual([self.successResultOf(one).through for one in (first, fourth)], [500, 500])
 
     def test_what_is_kept_stays_within_the_budget(self) -> None:
         """The pages that were wanted last are kept."""
