@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -12,6 +12,7 @@ from spire.marketdata.codecs import CODECS
 from spire.marketdata.values import Records, parse_topic
 from spire.relay.history import UpstreamHistory
 from spire.runtime.clock import Clock
+from spire.runtime.waiters import Waiters
 from spire.wire.channels import GAP, LogSubscription
 from spire.wire.client_session import ClientSession
 from spire.wire.errors import Forbidden, NotAuthenticated, SpireError, Unavailable
@@ -54,7 +55,7 @@ class RelayedTopic(StreamListener[Records]):
         self._ended = ended
         self._codec = CODECS[parse_topic(name)[0]]
         self._subscription: LogSubscription[Records] | None = None
-        self._waiting: list[Deferred[LogTopic]] = []
+        self._waiting: Waiters[LogTopic] = Waiters()
         self._timer: IDelayedCall | None = None
         self._kept_after = 0
         self._has_gap = False
@@ -72,22 +73,15 @@ class RelayedTopic(StreamListener[Records]):
     def when_open(self) -> Deferred[LogTopic]:
         """Fire with the topic once Market Data has said where it stands; fails with why it does not."""
         self.last_used = self._clock.monotonic()
-        waiter: Deferred[LogTopic] = Deferred(self._waiting.remove)
-        if self.topic is not None:
-            waiter.callback(self.topic)
-        else:
-            self._waiting.append(waiter)
-        return waiter
+        return succeed(self.topic) if self.topic is not None else self._waiting.join()
 
     def close(self, error: SpireError | None = None) -> None:
         """Follow no more, and forget the topic; whoever waits for it, or reads it, hears the error."""
         self._stop_timer()
         if self._subscription is not None:
             self._subscription.close()
-        waiting, self._waiting = self._waiting, []
         error = error or Unavailable("The relay stops.")
-        for waiter in waiting:
-            waiter.errback(error)
+        self._waiting.fail(error)
         if self.topic is not None:
             self.topic.end(error.coded, error.message)
             self._publisher.drop(self.name)
@@ -115,9 +109,7 @@ class RelayedTopic(StreamListener[Records]):
                 "{topic} begins anew in epoch {epoch} after {after}", topic=self.name, epoch=epoch, after=after
             )
             self.topic.restart(epoch=epoch, through=after)
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(self.topic)
+        self._waiting.succeed(self.topic)
 
     def update(self, records: Records) -> None:
         """Publish the next records, with the range that Market Data said they cover."""

@@ -3,13 +3,15 @@
 from typing import Any
 from unittest.mock import patch
 
+from twisted.internet.defer import CancelledError, Deferred
+
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.values import RecordType
 from spire.relay import pages
 from spire.series.filter import Compare, Operator
 from spire.series.query import Query, filter_bytes
 from spire.service.readiness import State
-from spire.wire.errors import NotFound
+from spire.wire.errors import NotFound, Unavailable
 from spire.wire.stream_responders import StreamResponders
 from spire.wire.topics import Policy
 from tests.marketdata.records import quotes, trades
@@ -72,6 +74,32 @@ class FanOutTests(RelayRoomTestCase):
         again = self.follow(client)
         self.prints(feed, 2)
         self.assertEqual(again.sequences, [1, 2])
+
+    def opening(self) -> list[Deferred[Any]]:
+        """Have three wait for a topic, of whom the first takes the second away when he is told."""
+        session: Any = None
+        waiting = [Deferred.fromCoroutine(self.relay.open_topic(session, "trade/1")) for _ in range(3)]
+
+        def take_away(result: Any) -> Any:
+            waiting[1].cancel()
+            return result
+
+        waiting[0].addBoth(take_away)
+        return waiting
+
+    def test_who_is_told_of_a_topic_may_take_another_away(self) -> None:
+        """The rest are told too."""
+        first, second, third = self.opening()
+        self.platform.advance(1.0)
+        self.failureResultOf(second, CancelledError)
+        self.assertIs(self.successResultOf(first), self.successResultOf(third))
+
+    def test_who_is_told_that_there_is_no_topic_may_take_another_away(self) -> None:
+        """The rest hear it too."""
+        first, second, third = self.opening()
+        self.relay.close()
+        self.failureResultOf(second, CancelledError)
+        self.assertIs(self.failureResultOf(first, Unavailable).value, self.failureResultOf(third, Unavailable).value)
 
     def test_a_reader_whose_session_went_holds_nothing(self) -> None:
         """A session's end is the end of its readers."""
