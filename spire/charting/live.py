@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -12,8 +12,9 @@ from spire.charting.interfaces import ITradeFollower, ITrades, TradeRange
 from spire.charting.values import CANDLE, Candles, CandleTopic
 from spire.marketdata.values import Records
 from spire.runtime.tasks import Tasks
+from spire.runtime.waiters import Waiters
 from spire.values.time import Timestamp
-from spire.wire.errors import Invalid, SpireError
+from spire.wire.errors import Invalid, SpireError, Unavailable
 from spire.wire.log_topic import LogTopic
 from spire.wire.topics import HistoryChunk
 
@@ -121,7 +122,7 @@ class LiveCandles:
         self._buckets = Buckets(topic, zone, trades)
         self._pending: list[Records] = []
         self._is_working = False
-        self._waiting: list[Deferred[LogTopic]] = []
+        self._waiting: Waiters[LogTopic] = Waiters()
         self._error: SpireError | None = None
         self._stop: Callable[[], None] = lambda: None
 
@@ -131,14 +132,14 @@ class LiveCandles:
 
     def when_open(self) -> Deferred[LogTopic]:
         """Fire with the topic once it is known where the trades stand; fails with why the trades ended."""
-        waiter: Deferred[LogTopic] = Deferred()
         if self._log_topic is not None:
-            waiter.callback(self._log_topic)
-        elif self._error is not None:
-            waiter.errback(self._error)
-        else:
-            self._waiting.append(waiter)
-        return waiter
+            return succeed(self._log_topic)
+        return fail(self._error) if self._error is not None else self._waiting.join()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether somebody reads it, or waits for it."""
+        return bool(self._waiting) or (self._log_topic is not None and bool(self._log_topic.readers))
 
     @property
     def is_lost(self) -> bool:
@@ -146,8 +147,9 @@ class LiveCandles:
         return self._error is not None
 
     def close(self) -> None:
-        """Stop to follow."""
+        """Stop to follow; whoever waits for the topic hears that he may ask again."""
         self._stop()
+        self._waiting.fail(Unavailable(f"{self.topic} is not followed any more; ask again."))
 
     def begin(self, epoch: int, after: int) -> None:
         """Open the topic where the trades stand, or begin it anew."""
@@ -157,9 +159,7 @@ class LiveCandles:
             self._log_topic = self._make_log(epoch, after)
         else:
             self._log_topic.restart(epoch=epoch, through=after)
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(self._log_topic)
+        self._waiting.succeed(self._log_topic)
 
     def more(self, trades: Records) -> None:
         """Queue trades; one batch at a time is worked on."""
@@ -172,9 +172,7 @@ class LiveCandles:
         """End the topic: a subscriber asks again and learns why."""
         self._error = error
         self._pending.clear()
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.errback(error)
+        self._waiting.fail(error)
         if self._log_topic is not None:
             self._log_topic.end(error.coded, error.message)
 

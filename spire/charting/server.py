@@ -111,12 +111,11 @@ class ChartingServer:
         return make
 
     def _make_room(self) -> None:
-        """Let go of a series that nobody reads, where there are many; raises Overloaded where all are read."""
+        """Let go of a series that nobody reads or waits for, where there are many; raises Overloaded where there is none."""
         if len(self._live) < MOST_LIVE_SERIES:
             return
-        for name in tuple(self._live):
-            topic = self._publisher.find(name)
-            if topic is None or not topic.readers:
+        for name, live in tuple(self._live.items()):
+            if not live.is_used:
                 self._forget(name)
                 return
         raise Overloaded(f"This server follows {MOST_LIVE_SERIES} series of candles already.")
@@ -126,7 +125,7 @@ class ChartingServer:
         self._publisher.drop(name)
 
     def close(self) -> None:
-        """Stop to follow any trades."""
+        """Stop to follow any trades; whoever waits for a series hears it."""
         for name in tuple(self._live):
             self._forget(name)
 

@@ -2,7 +2,7 @@
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from spire.charting import live
+from spire.charting import live, server
 from spire.charting.codecs import CODEC
 from spire.charting.values import CandleTopic, Eligibility
 from spire.marketdata.archive import Archive
@@ -116,6 +116,21 @@ class LiveTests(ChartingRoomTestCase):
         self.prints((0, 14.00, 1), (1, 14.01, 1), (4, 14.02, 1))
         self.assertEqual((len(one.latest()), len(five.latest())), (3, 1))
         self.assertEqual(shape(five.latest()[0]), (14.00, 14.02, 14.00, 14.02, 3, 3))
+
+    def test_one_series_more_than_are_followed_waits_its_turn(self) -> None:
+        """The first one, which was being opened at that moment, is opened and goes on."""
+        self.patch(server, "MOST_LIVE_SERIES", 1)
+        one, two = Watcher(), Watcher()
+        streams = self.charting.session.subscriptions
+        first = streams.log(str(minutes()), one, codec=CODEC)
+        streams.log(str(minutes(interval=2 * MINUTE)), two, codec=CODEC)
+        self.platform.advance(30.0)
+        self.prints((0, 14.00, 1))
+        self.assertEqual((len(one.candles), len(two.candles)), (1, 0))
+        first.close()
+        self.platform.advance(60.0)
+        self.prints((1, 14.00, 1))
+        self.assertEqual((len(one.candles), len(two.candles)), (1, 1))
 
     def test_a_replayed_sessions_prints_do_not_touch_the_candles_before_it(self) -> None:
         """The live series goes on with the replay alone."""
