@@ -14,7 +14,7 @@ from spire.relay.pages import SharedPages
 from spire.series.interfaces import ISeries, Series
 from spire.series.loads import Connected, Loaded, load
 from spire.series.query import Interruption, LimitFrom, Query, validate
-from spire.wire.errors import Forbidden, Invalid, NotAuthenticated, Unavailable
+from spire.wire.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Unavailable
 from spire.wire.server_session import Session
 from spire.wire.topics import HistoryChunk
 
@@ -41,9 +41,13 @@ class UpstreamHistory:
     async def load(self, session: Session, query: Query) -> Series:  # noqa: ARG002 (the gate has checked it)
         """Return history as Market Data would. A TAIL is read in one go, anything else in pages from its start.
 
-        Raises Invalid for a TAIL of more than a page.
+        Raises NotFound for a topic that is no log, Invalid for a TAIL of more than a page.
         """
         validate(query)
+        try:
+            record_type, _ = parse_topic(query.topic)
+        except ValueError as error:
+            raise NotFound(str(error), topic=query.topic) from None
         is_tail = query.limit is not None and query.limit_from is LimitFrom.TAIL
         if is_tail and query.limit is not None and query.limit > LARGEST_TAIL:
             raise Invalid(
@@ -52,8 +56,7 @@ class UpstreamHistory:
             )
         first = await self.page(query if is_tail else _portion(query, query.limit))
         chunks = _tail(first) if is_tail else self._pages(query, first)
-        codec = CODECS[parse_topic(query.topic)[0]]
-        return Series(epoch=first.epoch, through=first.through, codec=codec, chunks=chunks)
+        return Series(epoch=first.epoch, through=first.through, codec=CODECS[record_type], chunks=chunks)
 
     async def stretch(self, topic: str, epoch: int, after: int, through: int) -> AsyncIterator[HistoryChunk]:
         """Yield every record of a topic in a range of sequences of an epoch, of whatever feed session."""

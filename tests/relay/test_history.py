@@ -190,8 +190,8 @@ class ErrorTests(QueryTestCase):
         self.assertEqual(len(self.loaded(self.relayed, head).records), 1_000)
 
     def test_a_name_that_is_no_topic_is_not_found(self) -> None:
-        """The relay knows that by itself."""
-        for name in ("trade/x", "candles/1", "trade/4000000"):
+        """The relay knows that by itself; the feed sessions are a topic, but of no records."""
+        for name in ("trade/x", "candles/1", "trade/4000000", "feed_sessions"):
             self.refused(Query(topic=name), NotFound)
 
     def test_while_market_data_is_away_a_load_that_breaks_is_unavailable(self) -> None:
