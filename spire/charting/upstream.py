@@ -10,7 +10,7 @@ from spire.marketdata.client import MarketDataClient
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.values import Records, RecordType, topic_of
 from spire.series.loads import Recovery
-from spire.series.query import Query
+from spire.series.query import EARLIEST_TIME, LATEST_TIME, Query
 from spire.values.environment import FeedKind
 from spire.wire.errors import NotFound, SpireError
 from spire.wire.topics import StreamListener
@@ -33,11 +33,11 @@ class MarketDataTrades:
     async def load(
         self, wanted: TradeRange, restart: Callable[[], None], take: Callable[[Records], None]
     ) -> tuple[int, int]:
-        """Load trades over as many connections as it takes."""
+        """Load trades over as many connections as it takes; a whole bucket may reach beyond what a query may ask for."""
         query = Query(
             topic=topic_of(RecordType.TRADE, wanted.instrument_id),
-            start_time=wanted.start,
-            end_time=wanted.end,
+            start_time=None if wanted.start is None else max(wanted.start, EARLIEST_TIME),
+            end_time=None if wanted.end is None else min(wanted.end, LATEST_TIME),
             end_sequence=wanted.through,
             feed_session=wanted.feed_session,
             policy=wanted.policy,

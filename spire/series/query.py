@@ -1,13 +1,19 @@
 """The question that every data service answers: which records of a topic."""
 
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 from attrs import evolve, field, frozen
 
 from spire.series.filter import Filter
-from spire.values.time import Timestamp
+from spire.values.time import Timestamp, parse_timestamp
 from spire.wire.errors import Invalid
+from spire.wire.segments import MAXIMUM_SEQUENCE
+
+EARLIEST_TIME: Final = Timestamp(0)
+LATEST_TIME: Final = Timestamp(parse_timestamp("2200-01-01T00:00:00Z") - 1)
+"""The times of a query: a year more than that still fits 64 bits, and stands in the calendar of every zone."""
 
 
 class LimitFrom(IntEnum):
@@ -49,16 +55,26 @@ class Query:
 
 
 def validate(query: Query) -> Query:
-    """Return `query` unless it makes no sense: raises Invalid for a reversed range or a limit below 1."""
+    """Return `query` unless it makes no sense: raises Invalid for a reversed range, and for a number out of bounds."""
+    for name in ("start_sequence", "end_sequence", "feed_session"):
+        if not _is_within(getattr(query, name), 0, MAXIMUM_SEQUENCE):
+            raise Invalid(f"The {name} of a query is 0 to {MAXIMUM_SEQUENCE}.", argument="query")
+    for name in ("start_time", "end_time"):
+        if not _is_within(getattr(query, name), EARLIEST_TIME, LATEST_TIME):
+            raise Invalid(f"The {name} of a query is from 1970 on and before 2200, in nanoseconds.", argument="query")
+    if not _is_within(query.limit, 1, MAXIMUM_SEQUENCE):
+        raise Invalid(f"A limit is 1 to {MAXIMUM_SEQUENCE}.", argument="query")
     for name, start, end in (
         ("sequence", query.start_sequence, query.end_sequence),
         ("time", query.start_time, query.end_time),
     ):
         if start is not None and end is not None and start > end:
             raise Invalid(f"The range by {name} ends before it begins.", argument="query")
-    if query.limit is not None and query.limit < 1:
-        raise Invalid("A limit is at least 1.", argument="query")
     return query
+
+
+def _is_within(value: int | None, least: int, greatest: int) -> bool:
+    return value is None or least <= value <= greatest
 
 
 def remainder(query: Query, last: int, received: int) -> Query | None:

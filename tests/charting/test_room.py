@@ -4,19 +4,21 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from spire.charting import live, server
 from spire.charting.codecs import CODEC
-from spire.charting.values import CandleTopic, Eligibility
+from spire.charting.values import DAY, CandleTopic, Eligibility
 from spire.marketdata.archive import Archive
 from spire.relay.history import PAGES_AT_ONCE
+from spire.series.commands import Load
 from spire.series.filter import Compare, Operator
 from spire.series.interfaces import Series
 from spire.series.loads import load
-from spire.series.query import Interruption, LimitFrom, Query
+from spire.series.query import EARLIEST_TIME, LATEST_TIME, Interruption, LimitFrom, Query
 from spire.series.responders import LOADS_AT_ONCE
 from spire.service.readiness import State
 from spire.values.environment import FeedKind
 from spire.values.time import Timestamp
 from spire.wire.errors import Invalid, NotFound, Unavailable, Unsupported
 from spire.wire.server_session import Session
+from spire.wire.stream_commands import FIRST_LOAD
 from tests.charting.room import (
     BAC,
     IBM,
@@ -220,6 +222,23 @@ class RefusalTests(ChartingRoomTestCase):
         self.assertEqual(error.details["argument"], "query")
         self.assertIn("more than 3 candles", error.message)
         self.assertEqual(len(self.load(minutes(), Timestamp(OPEN), Timestamp(OPEN + 2 * MINUTE))), 3)
+
+    def test_a_time_that_stands_in_no_calendar_is_invalid(self) -> None:
+        """Also to a client that does not look before it asks."""
+        for time in (-(2**63), -1, 2**63 - 1, 2**63):
+            for wrong in (
+                Query(topic=str(minutes()), start_time=Timestamp(time)),
+                Query(topic=str(minutes()), end_time=Timestamp(time)),
+            ):
+                self.refusal(self.charting.session.call(Load, number=FIRST_LOAD + 99, query=wrong), Invalid)
+
+    def test_the_whole_time_that_may_be_asked_for_is_answered(self) -> None:
+        """Its first and last bucket begin before it and end behind it."""
+        self.prints((0, 14.00, 1))
+        for days in (1, 366):
+            topic = minutes(interval=days * DAY)
+            self.assertEqual([row[0] for row in self.load(topic, EARLIEST_TIME, LATEST_TIME)], [14.00])
+            self.assertEqual(self.load(topic, LATEST_TIME, LATEST_TIME), [])
 
     def test_the_server_stays_up_after_all_of_it(self) -> None:
         """The next question is answered."""

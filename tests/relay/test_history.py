@@ -10,12 +10,14 @@ from twisted.internet.defer import Deferred
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.values import RecordType
 from spire.relay import history, pages
+from spire.series.commands import Load
 from spire.series.filter import Compare, Operator
 from spire.series.loads import load
 from spire.series.query import Interruption, LimitFrom, Query
 from spire.values.environment import FeedKind
 from spire.values.time import Timestamp
 from spire.wire.errors import Invalid, NotFound, Unavailable
+from spire.wire.stream_commands import FIRST_LOAD
 from tests.relay.room import BAC, LONG_AGO, MARKET_DATA, RELAY, SEES_ALL, RelayRoomTestCase, quotes, trades
 
 TOPIC = "trade/1"
@@ -193,6 +195,17 @@ class ErrorTests(QueryTestCase):
         """The relay knows that by itself; the feed sessions are a topic, but of no records."""
         for name in ("trade/x", "candles/1", "trade/4000000", "feed_sessions"):
             self.refused(Query(topic=name), NotFound)
+
+    def test_what_is_merely_wrong_is_invalid(self) -> None:
+        """Also to a client that does not look before it asks, and by Market Data as by the relay."""
+        for session in (self.direct, self.relayed):
+            for wrong in (
+                Query(topic=TOPIC, start_sequence=-5),
+                Query(topic=TOPIC, end_sequence=2**64 - 1),
+                Query(topic=TOPIC, end_time=Timestamp(2**63)),
+                Query(topic=TOPIC, feed_session=2**63),
+            ):
+                self.refusal(session.call(Load, number=FIRST_LOAD + 99, query=wrong), Invalid)
 
     def test_while_market_data_is_away_a_load_that_breaks_is_unavailable(self) -> None:
         """At once; the text says that it is tried again."""

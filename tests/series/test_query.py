@@ -1,11 +1,12 @@
 """Queries: what makes sense, and what is left of one after an interruption."""
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.series.query import LimitFrom, Query, is_live, remainder, validate
-from spire.values.time import Timestamp
+from spire.values.time import Timestamp, parse_timestamp
 from spire.wire.arguments import decode, encode
 from spire.wire.errors import Invalid
 
@@ -69,6 +70,33 @@ class ValidityTests(SynchronousTestCase):
         ):
             with self.assertRaises(Invalid):
                 validate(query)
+
+    def test_numbers_of_more_than_63_bits_are_refused(self) -> None:
+        """And those below 0; the argument is named."""
+        query = Query(topic="t")
+        for wrong in (-1, 2**63):
+            self.refused(evolve(query, start_sequence=wrong))
+            self.refused(evolve(query, end_sequence=wrong))
+            self.refused(evolve(query, feed_session=wrong))
+            self.refused(evolve(query, limit=wrong))
+        greatest = 2**63 - 1
+        query = evolve(query, start_sequence=0, end_sequence=greatest, feed_session=greatest, limit=greatest)
+        self.assertIs(validate(query), query)
+
+    def test_times_are_from_1970_to_before_2200(self) -> None:
+        """What is beyond has no place in the calendars of a service."""
+        query = Query(topic="t")
+        behind = parse_timestamp("2200-01-01T00:00:00Z")
+        for wrong in (-(2**63), -1, behind, 2**63 - 1, 2**63):
+            self.refused(evolve(query, start_time=Timestamp(wrong)))
+            self.refused(evolve(query, end_time=Timestamp(wrong)))
+        query = evolve(query, start_time=Timestamp(0), end_time=Timestamp(behind - 1))
+        self.assertIs(validate(query), query)
+
+    def refused(self, query: Query) -> None:
+        """Check that a query makes no sense."""
+        error = self.assertRaises(Invalid, validate, query)
+        self.assertEqual(error.details["argument"], "query")
 
     def test_a_limit_is_at_least_one(self) -> None:
         """Nothing is asked for by not asking."""
