@@ -75,9 +75,9 @@ class ChartingServer:
             policy=Interruption.BREAK,
         )
         epoch, through, candles = await load_candles(self._trades, wanted, topic, zone)
-        candles = candles[np.argsort(candles["sequence"], kind="stable")]
+        candles = candles.take(np.argsort(candles["sequence"], kind="stable"))
         if query.start_sequence is not None:
-            candles = candles[candles["sequence"] >= query.start_sequence]
+            candles = candles.compress(candles["sequence"] >= query.start_sequence)
         if query.limit is not None:
             candles = candles[: query.limit] if query.limit_from is LimitFrom.HEAD else candles[-query.limit :]
         return Series(epoch=epoch, through=through, codec=CODEC, chunks=_chunks(candles))
