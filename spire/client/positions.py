@@ -5,6 +5,7 @@ from twisted.internet.defer import Deferred
 from spire.accounting.portfolio import Portfolio, apply_postings
 from spire.execution.client import OrderExecutionClient
 from spire.execution.values import Activity
+from spire.runtime.waiters import Waiters
 from spire.wire.errors import SpireError, Unavailable
 from spire.wire.topics import StreamListener
 
@@ -21,7 +22,7 @@ class ActivityLedger(StreamListener[tuple[Activity, ...]]):
         self._clock = orders.session.subscriptions.clock
         self._error: SpireError | None = None
         self._is_ready = False
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._subscription = orders.follow(trading_account_id, self)
 
     async def when_ready(self, timeout_seconds: float | None = None) -> None:
@@ -30,14 +31,12 @@ class ActivityLedger(StreamListener[tuple[Activity, ...]]):
         Raises the SpireError that ended it, or Unavailable after `timeout_seconds`: a server that cannot read history
         now is asked again for as long as one waits.
         """
-        waiter: Deferred[None] = Deferred()
-        timer = None if timeout_seconds is None else self._clock.later(timeout_seconds, self._too_late, waiter)
         if self._error is not None:
-            waiter.errback(self._error)
-        elif self._is_ready:
-            waiter.callback(None)
-        else:
-            self._waiting.append(waiter)
+            raise self._error
+        if self._is_ready:
+            return
+        waiter = self._waiting.join()
+        timer = None if timeout_seconds is None else self._clock.later(timeout_seconds, self._too_late, waiter)
         try:
             await waiter
         finally:
@@ -45,8 +44,7 @@ class ActivityLedger(StreamListener[tuple[Activity, ...]]):
                 timer.cancel()
 
     def _too_late(self, waiter: Deferred[None]) -> None:
-        if waiter in self._waiting:
-            self._waiting.remove(waiter)
+        if self._waiting.leave(waiter):
             waiter.errback(Unavailable("The account's activity cannot be read now; try again later."))
 
     def close(self) -> None:
@@ -68,15 +66,11 @@ class ActivityLedger(StreamListener[tuple[Activity, ...]]):
     def ready(self) -> None:
         """Know that it has caught up."""
         self._is_ready = True
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(None)
+        self._waiting.succeed(None)
 
     def lost(self, error: SpireError) -> None:
         """Fail those who wait; a hole begins it anew by itself."""
         if error.coded == "GAP":
             return
         self._error = error
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.errback(error)
+        self._waiting.fail(error)

@@ -13,6 +13,7 @@ from spire.locator.commands import Login, Logout, RenewTicket
 from spire.locator.keys import EVERY_SERVICE, renewal_message
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
+from spire.runtime.waiters import Waiters
 from spire.values.time import NANOSECONDS, Timestamp
 from spire.wire.errors import CredentialsRefused, NotAuthenticated, SpireError, Unavailable
 from spire.wire.handshake import Authenticate, Greeting, Reauthenticate
@@ -81,7 +82,7 @@ class LocatorLogin:
         self._connected: _Connected | None = None
         self._ahead = 0
         self._timer: IDelayedCall | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._callbacks: list[Callable[[], None]] = []
         self._refusal: CredentialsRefused | None = None
         self.login_session = how.login_session if isinstance(how, CachedLogin) else ""
@@ -224,22 +225,17 @@ class LocatorLogin:
         self._tell()
 
     def _tell(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.callback(None)
+        self._waiting.succeed(None)
         for callback in tuple(self._callbacks):
             callback()
 
     def _refused(self, error: CredentialsRefused) -> None:
         self._refusal = error
         self._held = None
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.errback(error)
+        self._waiting.fail(error)
 
     async def _next_ticket(self) -> None:
-        waiting: Deferred[None] = Deferred(lambda gone: self._waiting.remove(gone))
-        self._waiting.append(waiting)
+        waiting = self._waiting.join()
         timer = self._clock.later(TICKET_WAIT_SECONDS, self._give_up, waiting)
         try:
             await waiting
@@ -248,8 +244,7 @@ class LocatorLogin:
                 timer.cancel()
 
     def _give_up(self, waiting: Deferred[None]) -> None:
-        if waiting in self._waiting:
-            self._waiting.remove(waiting)
+        if self._waiting.leave(waiting):
             waiting.callback(None)
 
     def _is_good(self) -> bool:

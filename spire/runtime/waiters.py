@@ -22,7 +22,7 @@ class Waiters(Generic[T]):
 
     def join(self) -> Deferred[T]:
         """Return a Deferred that waits; it may be cancelled at any time."""
-        waiter: Deferred[T] = Deferred(self._leave)
+        waiter: Deferred[T] = Deferred(self._cancelled)
         self._waiting.append(waiter)
         return waiter
 
@@ -38,10 +38,16 @@ class Waiters(Generic[T]):
             if not waiter.called:
                 waiter.errback(error)
 
+    def leave(self, waiter: Deferred[T]) -> bool:
+        """Have one wait no more, who may then be told something else; return whether it still waited."""
+        is_here = waiter in self._waiting
+        if is_here:
+            self._waiting.remove(waiter)
+        return is_here
+
+    def _cancelled(self, waiter: Deferred[T]) -> None:
+        self.leave(waiter)
+
     def _taken(self) -> list[Deferred[T]]:
         waiting, self._waiting = self._waiting, []
         return waiting
-
-    def _leave(self, waiter: Deferred[T]) -> None:
-        if waiter in self._waiting:
-            self._waiting.remove(waiter)

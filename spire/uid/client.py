@@ -6,6 +6,7 @@ from twisted.logger import Logger
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
+from spire.runtime.waiters import Waiters
 from spire.uid.block import Block, Hand
 from spire.uid.commands import ReserveBlock
 from spire.wire.client_session import ClientSession
@@ -49,7 +50,7 @@ class UidSource:
         self._is_running = False
         self._refilling: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._gauge = metrics.gauge("spire_uid_in_hand", "Identifiers in hand.")
         session.on_state(self._session_changed)
 
@@ -73,16 +74,12 @@ class UidSource:
         self._is_running = False
         if self._refilling is not None:
             self._refilling.cancel()
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.errback(Unavailable("the source of identifiers stopped"))
+        self._waiting.fail(Unavailable("the source of identifiers stopped"))
 
     async def when_ready(self) -> None:
         """Wait until enough are in hand; Unavailable if it is stopped meanwhile."""
         if not self.is_ready:
-            ready: Deferred[None] = Deferred()
-            self._waiting.append(ready)
-            await ready
+            await self._waiting.join()
 
     def next(self) -> int:
         """Return an identifier that nobody else gets; Unavailable when none is in hand."""
@@ -118,9 +115,7 @@ class UidSource:
             self._hand.add(Block(answer["first"], self._block_size))
             self._gauge.set(self._hand.count)
             if self.is_ready:
-                waiting, self._waiting = self._waiting, []
-                for each in waiting:
-                    each.callback(None)
+                self._waiting.succeed(None)
 
     async def _rest(self, seconds: float) -> None:
         """Wait, unless the session becomes ready before."""

@@ -19,6 +19,7 @@ from spire.runtime.chance import Chance
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
+from spire.runtime.waiters import Waiters
 from spire.values.environment import Environment
 from spire.values.time import Timestamp
 from spire.wire.back_off import TO_SERVICES, BackOff
@@ -101,7 +102,7 @@ class ClientSession:
         self._gauge = metrics.gauge("spire_wire_client_ready", "Client sessions that are ready.", ["service"])
         self._transport: ClientService | None = None
         self._connection: ClientConnection | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._impatient: set[Deferred[None]] = set()
         self._watchers: list[Callable[[bool], None]] = []
         self._failures = 0
@@ -142,7 +143,7 @@ class ClientSession:
     async def stop(self) -> None:
         """Close the connection and stay away; calls that wait fail with Unavailable."""
         self._move(ClientState.STOPPED, "it was stopped")
-        self._fail_waiting(Unavailable(f"The session with {self.service} was stopped."))
+        self._waiting.fail(Unavailable(f"The session with {self.service} was stopped."))
         self.subscriptions.close()
         await self._leave()
 
@@ -159,8 +160,7 @@ class ClientSession:
             raise CredentialsRefused(self.reason)
         if timeout_seconds is not None and timeout_seconds <= 0:
             raise self._not_ready()
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
+        waiting = self._waiting.join()
         timer: IDelayedCall | None = None
         if timeout_seconds is not None:
             timer = self._clock.later(timeout_seconds, self._give_up, waiting)
@@ -349,7 +349,7 @@ class ClientSession:
     def _refused(self, error: CredentialsRefused) -> None:
         self._log.warn("{service}: the credentials were refused: {reason}", service=self.service, reason=error.message)
         self._move(ClientState.REFUSED, error.message)
-        self._fail_waiting(error)
+        self._waiting.fail(error)
         self._tasks.spawn(f"leave {self.service}", self._leave())
 
     async def _leave(self) -> None:
@@ -360,18 +360,12 @@ class ClientSession:
             await transport.stopService()
 
     def _give_up(self, waiting: Deferred[None], error: SpireError | None = None) -> None:
-        if waiting in self._waiting:
-            self._waiting.remove(waiting)
+        if self._waiting.leave(waiting):
             waiting.errback(error or self._not_ready())
 
     def _not_ready(self) -> Unavailable:
         why = (self.reason or self.state.value).rstrip(".")
         return Unavailable(f"{self.service} cannot be reached: {why}.", in_doubt="no")
-
-    def _fail_waiting(self, error: SpireError) -> None:
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.errback(error)
 
     def _move(self, state: ClientState, reason: str) -> None:
         was_ready = self.is_ready
@@ -381,9 +375,7 @@ class ClientSession:
             return
         self._gauge.labels(service=self.service).inc(1 if self.is_ready else -1)
         if self.is_ready:
-            waiting, self._waiting = self._waiting, []
-            for one in waiting:
-                one.callback(None)
+            self._waiting.succeed(None)
         for watcher in tuple(self._watchers):
             watcher(self.is_ready)
 

@@ -6,10 +6,10 @@ from types import MappingProxyType
 from typing import Any, Generic, Optional, TypeVar
 
 import msgspec
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger, LogLevel
 
 from spire.runtime.clock import Clock
+from spire.runtime.waiters import Waiters
 from spire.wire.channels import Channel, Key, Owner, Payload
 from spire.wire.errors import Internal, SpireError, Unavailable
 from spire.wire.segments import SegmentFlags
@@ -180,7 +180,7 @@ class StateView(Generic[Row]):
         self.rows: Mapping[str, Row] = MappingProxyType(channel.rows)
         self._observers: dict[object, Observer] = {}
         self._version_observers: dict[object, Callable[[], object]] = {}
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._error: SpireError | None = None
         self._closed = False
 
@@ -227,9 +227,7 @@ class StateView(Generic[Row]):
             raise Unavailable(f"The view of {self.topic} is closed.")
         if self.is_ready:
             return
-        waiting: Deferred[None] = Deferred(lambda gone: self._waiting.remove(gone))
-        self._waiting.append(waiting)
-        await waiting
+        await self._waiting.join()
 
     def observe(self, callback: Callable[[str, Row | None, Row | None], object]) -> Callable[[], None]:
         """Call `callback(key, old, new)` for each row that changes, None for none; the answer stops it.
@@ -285,12 +283,10 @@ class StateView(Generic[Row]):
         self._release(error)
 
     def _release(self, error: SpireError | None) -> None:
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            if error is None:
-                one.callback(None)
-            else:
-                one.errback(error)
+        if error is None:
+            self._waiting.succeed(None)
+        else:
+            self._waiting.fail(error)
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
         try:

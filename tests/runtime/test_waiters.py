@@ -50,6 +50,14 @@ class WaitersTests(SynchronousTestCase):
         self.failureResultOf(self.second, CancelledError)
         self.failureResultOf(self.third, ValueError)
 
+    def test_one_may_leave_alone(self) -> None:
+        """It is told what nobody else is; one that is not there any more has been told already."""
+        self.assertTrue(self.waiters.leave(self.second))
+        self.second.callback(5)
+        self.assertFalse(self.waiters.leave(self.second))
+        self.waiters.succeed(7)
+        self.assertEqual((self.successResultOf(self.second), self.successResultOf(self.third)), (5, 7))
+
     def test_who_comes_while_others_are_told_waits_for_the_next_time(self) -> None:
         """It asks again for something else."""
         later: list[Deferred[int]] = []
