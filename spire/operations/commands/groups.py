@@ -1,5 +1,6 @@
 """`spire-admin group` and `trader`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,42 +92,42 @@ def group_row(group: TradingGroup) -> dict[str, Any]:
 
 @click.group()
 def trader() -> None:
-    """Make traders."""
+    """Make traders, and open trading accounts for them."""
+
+
+def account_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the trading group, and the fields of a trading account."""
+    for option in (
+        click.option("--firm-designated-id", help="The id of the trading account in reports. [default: NAME]"),
+        click.option(
+            "--capacity",
+            type=click.Choice(list(Capacity.__members__), case_sensitive=False),
+            default="PRINCIPAL",
+            show_default=True,
+            help="Capacity of orders that do not name one.",
+        ),
+        click.option(
+            "--type",
+            "account_type",
+            type=click.Choice(list(TradingAccountType.__members__), case_sensitive=False),
+            default="PROPRIETARY",
+            show_default=True,
+            help="Whose business the trading account books.",
+        ),
+        click.option("--currency", default="USD", show_default=True, help="Base currency of the trading account."),
+        click.option("--group", "group_name", required=True, help="The trading group."),
+    ):
+        function = option(function)
+    return function
 
 
 @trader.command("create")
 @click.argument("name")
-@click.option("--group", "group_name", required=True, help="The trading group.")
-@click.option("--currency", default="USD", show_default=True, help="Base currency of the trading account.")
-@click.option(
-    "--type",
-    "account_type",
-    type=click.Choice(list(TradingAccountType.__members__), case_sensitive=False),
-    default="PROPRIETARY",
-    show_default=True,
-    help="Whose business the trading account books.",
-)
-@click.option(
-    "--capacity",
-    type=click.Choice(list(Capacity.__members__), case_sensitive=False),
-    default="PRINCIPAL",
-    show_default=True,
-    help="Capacity of orders that do not name one.",
-)
-@click.option("--firm-designated-id", help="The id of the trading account in reports. [default: NAME]")
+@account_options
 @password_options
 @logged_in
 async def create_trader(
-    spire: Spire,
-    output: Output,
-    name: str,
-    group_name: str,
-    currency: str,
-    account_type: str,
-    capacity: str,
-    firm_designated_id: str | None,
-    password_file: Path | None,
-    password_to: Path | None,
+    spire: Spire, output: Output, /, name: str, password_file: Path | None, password_to: Path | None, **account: Any
 ) -> None:
     """Make the trader NAME in a trading group, with a trading account of the same name.
 
@@ -135,24 +136,63 @@ async def create_trader(
     He may trade nothing before the account has limits (limits set), and sees no market before he is entitled (entitle).
     """
     await spire.ready(SERVICE)
-    terms = TradingAccountTerms(
-        type=TradingAccountType[account_type.upper()],
-        firm_designated_id=firm_designated_id or name[:40],
-        base_currency=currency,
-        default_capacity=Capacity[capacity.upper()],
-    )
-    found = next((one for one in await spire.administration.groups() if one.name == group_name), None)
-    if found is None:
-        raise NotFound(
-            f"There is no trading group {group_name}: spire-admin group create {group_name}", group=group_name
-        )
+    found = await _group(spire, account["group_name"])
     async with new_password(name, password_file, password_to) as password:
-        made = await spire.administration.create_trader(found.group_id, name, password.text, terms)
+        made = await spire.administration.create_trader(found.group_id, name, password.text, _terms(name, **account))
     row = {
         "trader": name,
-        "group": group_name,
+        "group": found.name,
         "account_id": str(made.account_id),
         "trading_account_id": str(made.trading_account_id),
         "password": password.shown,
     }
     output.table(TRADER_COLUMNS if password.shown else TRADER_COLUMNS[:-1], [row])
+
+
+@trader.command("open")
+@click.argument("name")
+@account_options
+@logged_in
+async def open_account(spire: Spire, output: Output, /, name: str, **account: Any) -> None:
+    """Open a trading account for the trader NAME of a group in which he has none: one who came from another group.
+
+    For example: spire-admin trader open ann --group futures
+    """
+    await spire.ready(SERVICE)
+    found = await _group(spire, account["group_name"])
+    members = {one.name: one.entry_id for one in await spire.directory.children(found.traders_id)}
+    if name not in members:
+        raise NotFound(
+            f"{name} is no trader of {found.name}: spire-admin account roles {name} --add trader:{found.name}",
+            account=name,
+        )
+    terms = _terms(name, **account)
+    number = await spire.directory.make_trading_account(name, found.accounts_id, terms, members[name])
+    row = {
+        "trader": name,
+        "group": found.name,
+        "account_id": str(members[name]),
+        "trading_account_id": str(number),
+    }
+    output.table(TRADER_COLUMNS[:-1], [row])
+
+
+async def _group(spire: Spire, name: str) -> TradingGroup:
+    """Return the trading group of a name. Raises NotFound, which says how one is made."""
+    for one in await spire.administration.groups():
+        if one.name == name:
+            return one
+    raise NotFound(f"There is no trading group {name}: spire-admin group create {name}", group=name)
+
+
+def _terms(
+    name: str, *, group_name: str, currency: str, account_type: str, capacity: str, firm_designated_id: str | None
+) -> TradingAccountTerms:
+    """Return the fields of a trading account as they were given."""
+    del group_name
+    return TradingAccountTerms(
+        type=TradingAccountType[account_type.upper()],
+        firm_designated_id=firm_designated_id or name[:40],
+        base_currency=currency,
+        default_capacity=Capacity[capacity.upper()],
+    )

@@ -40,6 +40,22 @@ class GroupTests(AdminTestCase):
         self.assertEqual(error["code"], "NOT_FOUND")
         self.assertIn("spire-admin group create nowhere", error["message"])
 
+    def test_a_trader_who_comes_from_another_group_gets_a_trading_account_there(self) -> None:
+        """The one that he had stays, and is not his to trade any more."""
+        for name in ("west", "east"):
+            self.admin("group", "create", name)
+        (made,) = self.admin("trader", "create", "lou", "--group", "west")
+        error = self.refusal("trader", "open", "lou", "--group", "east")
+        self.assertEqual(error["code"], "NOT_FOUND")
+        self.assertIn("account roles lou --add trader:east", error["message"])
+        self.admin("account", "roles", "lou", "--add", "trader:east", "--remove", "trader:west", "--reason", "he moved")
+        (opened,) = self.admin("trader", "open", "lou", "--group", "east", "--currency", "CAD")
+        self.assertEqual((opened["trader"], opened["account_id"]), ("lou", made["account_id"]))
+        self.passwords["lou"] = made["password"]
+        found = self.rows("limits", account="lou")
+        self.assertEqual([row["account"] for row in found], ["lou"])
+        self.assertEqual(self.refusal("trader", "open", "lou", "--group", "east")["code"], "CONFLICT")
+
     def test_a_password_is_written_to_a_new_file_of_mode_600(self) -> None:
         """Then it is shown nowhere, and logs the account in."""
         file = Path(self.mktemp()).absolute()
