@@ -23,10 +23,10 @@ from spire.operations.manage import main
 from spire.operations.processes import Condition, OperationError, ServerProcess
 from spire.operations.servers import FEEDS, KINDS, OFFSET_STEP, OPERATIONS_ACCOUNT, PROCESSES, SERVERS, kind_of
 from spire.operations.settings import InstanceSettings
+from spire.testing.ports import free_port_offset
 from spire.values.environment import Environment
 
-# Parallel test runs listen beside each other.
-OFFSET = 3_000 + os.getpid() % 300 * 100
+OFFSET = free_port_offset()
 
 
 class ServersTests(SynchronousTestCase):

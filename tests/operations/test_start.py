@@ -1,7 +1,6 @@
 """A whole instance is started, opened for the day, checked and stopped: real processes, on loopback."""
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,9 +14,9 @@ from spire.operations.manage import main
 from spire.operations.processes import Condition, OperationError
 from spire.operations.servers import OPERATIONS_ACCOUNT, SERVERS
 from spire.operations.settings import InstanceSettings
+from spire.testing.ports import free_port_offset
 
-# Parallel test runs listen beside each other, and beside those of test_instance.
-OFFSET = 3_050 + os.getpid() % 300 * 100
+OFFSET = free_port_offset()
 FEED = "simulation-feed"
 
 

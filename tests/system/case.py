@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,30 +17,13 @@ from spire.client.deployment import find_deployment
 from spire.client.platform import Spire
 from spire.database.private import find_server
 from spire.operations.instance import Instance
-from spire.operations.servers import PROCESSES, SERVERS
+from spire.operations.servers import SERVERS
 from spire.operations.settings import InstanceSettings
+from spire.testing.ports import free_port_offset
 from spire.values.environment import Environment
 
 R = TypeVar("R")
 CHECKOUT = Path(__file__).resolve().parents[2]
-FIRST_OFFSET = 10_000
-LAST_OFFSET = 39_000
-OFFSET_STEP = 1
-
-
-def free_port_offset() -> int:
-    """Return a port offset at which every port of an instance is free."""
-    begin = FIRST_OFFSET + os.getpid() % 90 * 100
-    for offset in range(begin, LAST_OFFSET, OFFSET_STEP):
-        try:
-            for kind in PROCESSES.values():
-                for port in kind.ports.values():
-                    with socket.socket() as probe:
-                        probe.bind(("127.0.0.1", port + offset))
-        except OSError:
-            continue
-        return offset
-    raise OSError("no port offset is free")
 
 
 class SystemTestCase(TestCase):

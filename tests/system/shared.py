@@ -13,7 +13,8 @@ from spire.client.platform import Spire
 from spire.database.private import find_server
 from spire.operations.instance import Instance
 from spire.operations.settings import InstanceSettings
-from tests.system.case import SystemTestCase, free_port_offset
+from spire.testing.ports import free_port_offset
+from tests.system.case import SystemTestCase
 from tests.system.peer import Peer, connect
 
 E = TypeVar("E", bound=Exception)
