@@ -15,6 +15,10 @@ _EVERYTHING: Final = COUNTS_OPEN | COUNTS_HIGH_LOW | COUNTS_LAST | COUNTS_VOLUME
 _LEAST: Final = -(2**63)
 _GREATEST: Final = 2**63 - 1
 
+NEAR: Final = 256
+LONGEST_STRETCH: Final = 65_536
+"""Buckets between two that are asked for together, and in what is asked for at once."""
+
 Int64s = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -134,6 +138,20 @@ def merge(candles: Candles) -> Candles:
     return merged
 
 
+def stretches(candles: Candles, interval: int) -> list[tuple[Timestamp, Timestamp]]:
+    """Return the few stretches of market time, both ends included, in which these buckets lie, oldest first.
+
+    Buckets that are close to each other share one; none is long enough to hold more than LONGEST_STRETCH buckets.
+    """
+    found: list[tuple[int, int]] = []
+    for start, end in zip(candles["start"].tolist(), (candles["end"] - 1).tolist(), strict=True):
+        if found and start - found[-1][1] <= NEAR * interval + 1 and end - found[-1][0] < LONGEST_STRETCH * interval:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return [(Timestamp(start), Timestamp(end)) for start, end in found]
+
+
 def _heads(starts: Int64s) -> Places:
     """Return where each bucket begins in rows that are sorted by it."""
     return np.flatnonzero(np.diff(starts, prepend=starts[:1] - 1))
@@ -194,9 +212,11 @@ class CandleSeries:
         """Return every candle that is held, oldest first."""
         return self._candles
 
-    def keep_latest(self, count: int) -> None:
-        """Drop all but the `count` latest buckets."""
-        self._candles = self._candles[max(0, len(self._candles) - count) :]
+    def keep_latest(self, count: int) -> bool:
+        """Drop all but the `count` latest buckets; return whether there were more."""
+        excess = max(0, len(self._candles) - count)
+        self._candles = self._candles[excess:]
+        return excess > 0
 
     def _places(self, candles: Candles) -> tuple[Places, Mask]:
         """Return where each candle's bucket stands, or would stand, and whether it is held."""

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from spire.charting.candles import CandleSeries, aggregate, bucket_bounds
+from spire.charting.candles import CandleSeries, aggregate, bucket_bounds, stretches
 from spire.charting.interfaces import ITradeFollower, ITrades, TradeRange
 from spire.charting.values import CANDLE, Candles, CandleTopic
 from spire.marketdata.values import Records
@@ -28,14 +28,23 @@ MOST_CANDLES = 2**18
 """Candles that one query may make: all of them are in memory, and sorted at once, before the first one goes out."""
 
 
+NOWHERE = 2**63 - 1
+
+
 class Buckets:
-    """The candles of one series that were touched, of the primary feed sessions and of each replayed one."""
+    """The candles of one series that were touched, of the primary feed sessions and of each replayed one.
+
+    From `_whole_from` on every bucket that has a print is held, so that a new one needs no look at history.
+    """
+
+    _log = Logger()
 
     def __init__(self, topic: CandleTopic, zone: str, trades: ITrades) -> None:
         self._topic = topic
         self._zone = zone
         self._trades = trades
         self._series: dict[int | None, CandleSeries] = {}
+        self._whole_from: dict[int | None, int] = {}
 
     async def change(self, records: Records) -> Candles:
         """Return the candles that `records` change, as they are after them, in the order of their last trades."""
@@ -52,15 +61,27 @@ class Buckets:
     async def _change(self, feed_session: int | None, records: Records) -> Candles:
         series = self._series.setdefault(feed_session, CandleSeries())
         fresh = aggregate(records, self._topic.interval, self._zone, self._topic.eligibility)
+        if not len(fresh):
+            return fresh
         before = int(records["sequence"][0]) - 1
-        for bucket in series.missing(fresh):
-            start, end = Timestamp(int(bucket["start"])), Timestamp(int(bucket["end"]) - 1)
-            series.hold(await self.load(start, end, before, feed_session))
+        whole_from = self._whole_from.get(feed_session, NOWHERE)
+        if whole_from == NOWHERE:
+            newest = Timestamp(int(fresh["start"][-1]))
+            try:
+                series.hold(await self._load(newest, None, before, feed_session))
+                whole_from = newest
+            except Invalid:
+                self._log.info("{topic}: its newest print is far behind the last one", topic=str(self._topic))
+        late = series.missing(fresh[fresh["start"] < whole_from])
+        for start, end in stretches(late, self._topic.interval):
+            series.hold(await self._load(start, end, before, feed_session))
         updated = series.apply(fresh)
-        series.keep_latest(KEPT_BUCKETS)
+        if series.keep_latest(KEPT_BUCKETS) and whole_from != NOWHERE:
+            whole_from = max(whole_from, int(series.all()["start"][0]))
+        self._whole_from[feed_session] = whole_from
         return updated
 
-    async def load(self, start: Timestamp, end: Timestamp, through: int, feed_session: int | None) -> Candles:
+    async def _load(self, start: Timestamp, end: Timestamp | None, through: int, feed_session: int | None) -> Candles:
         """Return the candles of a range of market time out of history, up to a sequence."""
         wanted = TradeRange(
             instrument_id=self._topic.instrument_id, start=start, end=end, through=through, feed_session=feed_session

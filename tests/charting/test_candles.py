@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.charting.candles import CandleSeries, aggregate, bucket_bounds, merge
+from spire.charting.candles import LONGEST_STRETCH, NEAR, CandleSeries, aggregate, bucket_bounds, merge, stretches
 from spire.charting.sums import sums_of_halves, sums_of_products
 from spire.charting.values import CANDLE, DAY, PRICED, Eligibility, candle_notional, candle_vwap
 from spire.marketdata.values import COUNTS_HIGH_LOW, COUNTS_LAST, COUNTS_OPEN, COUNTS_VOLUME, TRADE
@@ -272,3 +272,26 @@ class CandleSeriesTests(SynchronousTestCase):
         self.assertEqual(series.all()["start"].tolist(), candles["start"][1:].tolist())
         series.keep_latest(0)
         self.assertEqual(len(series), 0)
+
+
+class StretchTests(SynchronousTestCase):
+    """Buckets that are asked for together."""
+
+    def stretches(self, *places: int) -> list[tuple[int, int]]:
+        """Return the stretches of buckets of a minute, in buckets."""
+        candles = np.zeros(len(places), dtype=CANDLE)
+        candles["start"] = [place * MINUTE for place in places]
+        candles["end"] = candles["start"] + MINUTE
+        return [(start // MINUTE, (end + 1) // MINUTE) for start, end in stretches(candles, MINUTE)]
+
+    def test_neighbours_share_one(self) -> None:
+        """Those that are further away do not."""
+        self.assertEqual(self.stretches(), [])
+        self.assertEqual(self.stretches(3, 4, 7), [(3, 8)])
+        self.assertEqual(self.stretches(3, 4 + NEAR, 6 + 2 * NEAR), [(3, 5 + NEAR), (6 + 2 * NEAR, 7 + 2 * NEAR)])
+
+    def test_none_is_too_long(self) -> None:
+        """A query makes so many candles and no more."""
+        found = self.stretches(*range(0, LONGEST_STRETCH + 200, 100))
+        self.assertEqual(len(found), 2)
+        self.assertLessEqual(max(end - begin for begin, end in found), LONGEST_STRETCH)

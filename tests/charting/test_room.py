@@ -1,9 +1,13 @@
 """Charting over a network in memory: what its clients see."""
 
+from typing import Any
+
 from twisted.internet.defer import CancelledError, Deferred
 
 from spire.charting import live, server
 from spire.charting.codecs import CODEC
+from spire.charting.interfaces import TradeRange
+from spire.charting.upstream import MarketDataTrades
 from spire.charting.values import DAY, CandleTopic, Eligibility
 from spire.marketdata.archive import Archive
 from spire.relay.history import PAGES_AT_ONCE
@@ -108,6 +112,44 @@ class LiveTests(ChartingRoomTestCase):
         (changed,) = watcher.candles
         self.assertEqual(shape(changed), (14.00, 14.01, 13.90, 14.01, 230, 3))
         self.assertEqual(int(changed["sequence"]), 4)
+
+    def test_new_candles_ask_history_once(self) -> None:
+        """At the first print; later only a late one does, and prints that were late together do it together."""
+        self.prints((0, 14.00, 100))
+        watcher = Watcher()
+        self.charting.session.subscriptions.log(str(minutes()), watcher, codec=CODEC)
+        self.platform.advance(1.0)
+        loads: list[TradeRange] = []
+        load_trades = MarketDataTrades.load
+
+        def noted(trades: MarketDataTrades, wanted: TradeRange, restart: Any, take: Any) -> Any:
+            loads.append(wanted)
+            return load_trades(trades, wanted, restart, take)
+
+        self.patch(MarketDataTrades, "load", noted)
+        for minute in range(100, 105):
+            self.prints((minute, 14.00, 1), (minute + 0.5, 14.10, 2))
+        self.assertEqual([(wanted.start, wanted.end) for wanted in loads], [(OPEN + 100 * MINUTE, None)])
+        self.prints((0.5, 13.90, 1), (3, 13.80, 1), (105, 14.20, 1))
+        self.assertEqual((loads[-1].start, loads[-1].end), (OPEN, OPEN + 4 * MINUTE - 1))
+        self.assertEqual(len(loads), 2)
+        self.assertEqual(shape(watcher.latest()[0]), (14.00, 14.00, 13.90, 13.90, 101, 2))
+        self.assertEqual(state_of(self.run_(self.charting.candles(minutes())).records), self.state(watcher))
+
+    def test_a_first_print_that_is_very_late_ends_nothing(self) -> None:
+        """Where more candles lie behind it than one query may make its own is asked for alone."""
+        self.prints(*((minute, 14.00, 1) for minute in range(10)))
+        self.patch(live, "MOST_CANDLES", 5)
+        watcher = Watcher()
+        self.charting.session.subscriptions.log(str(minutes()), watcher, codec=CODEC)
+        self.platform.advance(1.0)
+        self.prints((1.5, 13.90, 1))
+        self.prints((9.5, 14.10, 1))
+        self.assertEqual(
+            [shape(candle)[:4] for candle in watcher.candles],
+            [(14.00, 14.00, 13.90, 13.90), (14.00, 14.10, 14.00, 14.10)],
+        )
+        self.assertEqual(watcher.errors, [])
 
     def test_two_intervals_of_one_instrument_are_two_series(self) -> None:
         """Each with its own candles of the same prints."""
