@@ -81,6 +81,12 @@ class Baselines:
         record = self._last.get(account_id)
         return None if record is None else record.taken
 
+    def is_next(self, baseline: Baseline) -> bool:
+        """Return whether a record follows the one that is in force, and is of an account that is there."""
+        record = self._last.get(baseline.trading_account_id)
+        number = 0 if record is None else record.number
+        return baseline.number == number + 1 and baseline.trading_account_id in self._book.accounts
+
     def take(self, baseline: Baseline) -> None:
         """Let an account's day count from a record that is durable."""
         self._last[baseline.trading_account_id] = baseline

@@ -3,7 +3,7 @@
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
-from spire.database.errors import StoreDown
+from spire.database.errors import StoreDown, StoreError
 from spire.risk.baselines import Baselines
 from spire.risk.facts import Facts
 from spire.risk.interfaces import IRiskStore
@@ -34,7 +34,8 @@ class Released:
 class Releases:
     """Releases accounts: first the state is written, then, in one transaction, the new baseline and what was done.
 
-    Between the two nobody else touches the account. Where the second fails what was lost still counts, and stops it again.
+    Between the two nobody else touches the account. Where the second fails what was lost still counts, and stops it again. Where it is
+    not known whether it failed, the store is asked as soon as it answers (`settle`): what is on record counts, as after a restart.
     """
 
     _log = Logger()
@@ -61,6 +62,7 @@ class Releases:
         self._store = store
         self._trail = trail
         self._turns = turns
+        self._in_doubt: dict[int, Baseline] = {}
 
     async def release(self, session: Session, account_id: int, reason: str, *, new_baseline: bool) -> None:
         """Give an account back its allowed state. Raises Invalid, NotFound, Conflict, Unavailable."""
@@ -112,6 +114,8 @@ class Releases:
         except Unavailable as error:
             text = "The risk state was written, but no record of the release"
             if "in_doubt" in error.details:
+                if baseline is not None:
+                    self._in_doubt[account_id] = baseline
                 text = "The risk state was written, and it is not known whether the release is on record"
             text += ": what was lost still counts." if new_baseline else "."
             self._turns.tell_later(self._again(session, event, error, text))
@@ -119,6 +123,20 @@ class Releases:
         if baseline is not None:
             self._baselines.take(baseline)
         self._log.warn("{name} was released: {reason}", name=self._facts.name(account_id), reason=reason)
+
+    async def settle(self) -> None:
+        """Take over the baselines that turn out to be on record; call each second."""
+        for account_id, baseline in tuple(self._in_doubt.items()):
+            try:
+                found = await self._store.baselines(account_id, baseline.number - 1, 1)
+            except StoreError as error:
+                self._log.info("a release is still in doubt: {error}", error=str(error))
+                return
+            del self._in_doubt[account_id]
+            if found == (baseline,) and self._baselines.is_next(baseline):
+                self._baselines.take(baseline)
+                self._supervision.look(account_id)
+                self._log.warn("the release of {name} is on record", name=self._facts.name(account_id))
 
     def _again(self, session: Session, event: AuditEvent, error: Unavailable, text: str) -> AuditEvent:
         """Return what an event has become that could not be written: it is written when the database is back."""

@@ -132,6 +132,7 @@ class RiskService:
             self._tasks.every("publish portfolios", SECOND, self._publish),
             self._tasks.every("complete days", SECOND, self._days.complete),
             self._tasks.every("tell late", SECOND, self._turns.tell),
+            self._tasks.every("settle releases", SECOND, self._releases.settle),
             self._tasks.every("supervise", SECOND, self._supervise),
             self._tasks.every("save positions", self._save_seconds, self.save),
         ]

@@ -137,19 +137,32 @@ class ReleaseTests(LossTestCase):
         self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
 
     def test_a_release_whose_commit_has_no_answer_is_told_as_in_doubt(self) -> None:
-        """Nobody hears that it is not on record; releasing again settles it."""
+        """Nobody hears that it is not on record; the database says it as soon as it answers, and it counts as after a restart."""
         self.lose()
         self.store.answers_records = False
         error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
         self.assertEqual((error.coded, error.details["in_doubt"]), ("UNAVAILABLE", "yes"))
         self.assertIn("not known whether the release is on record", error.message)
+        self.assertEqual(self.portfolio().day_profit, -dollars(130))
         self.store.answers_records = True
-        self.advance(1.5)
-        self.assertIs(self.mode(), RiskMode.CLOSE_ORDERS)
+        self.advance(2.5)
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.CLOSE_ORDERS, 0))
+        self.restart_risk()
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.CLOSE_ORDERS, 0))
         self.run_(self.risk.release(self.account, "talked to him", new_baseline=True))
         self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
         self.restart_risk()
         self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.ACTIVE, 0))
+
+    def test_a_release_in_doubt_that_is_not_on_record_counts_for_nothing(self) -> None:
+        """The connection was lost before the commit."""
+        self.lose()
+        self.store.answers_records = None
+        error = self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.assertEqual(error.details["in_doubt"], "yes")
+        self.store.answers_records = True
+        self.advance(2.5)
+        self.assertEqual((self.mode(), self.portfolio().day_profit), (RiskMode.CLOSE_ORDERS, -dollars(130)))
 
     def test_a_record_that_the_database_refuses_leaves_no_release_without_its_event(self) -> None:
         """Whatever the reason: the answer says what stands, and the audit log has it."""
