@@ -72,7 +72,9 @@ def require_view(directory: Directory, identity: Identity, trading_account_id: i
     """Return a trading account whose limits one may see; NotFound, Forbidden."""
     entry = trading_account(directory, trading_account_id)
     if not may_view(directory, identity, trading_account_id):
-        raise Forbidden(f"VIEW on {entry.name} is needed; ask an administrator for it.", right="VIEW")
+        raise Forbidden(
+            f"VIEW on trading account {entry.entry_id} is needed; ask an administrator for it.", right="VIEW"
+        )
     return entry
 
 

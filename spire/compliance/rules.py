@@ -16,6 +16,7 @@ from spire.compliance.values import RuleEntry
 from spire.values.amounts import INT64_MAX, Quantity, format_amount
 from spire.values.conversion import from_plain
 from spire.values.risk import RuleState
+from spire.values.tickers import Ticker
 
 MOST_INSTRUMENTS: Final = 1_000
 LONGEST_PARAMETERS: Final = 32_000
@@ -35,6 +36,7 @@ class Circumstances(Protocol):
     """What a rule may ask of the order and of what is live at this moment."""
 
     instrument_id: int
+    ticker: Ticker
     quantity: Quantity
 
     def live_orders(self, entry_id: int | None) -> int:
@@ -105,7 +107,7 @@ class RestrictedInstruments:
         """Return how it is broken, if it is."""
         if order.instrument_id not in self.instrument_ids:
             return None
-        return Broken(text="The instrument is restricted.", observed=str(order.instrument_id))
+        return Broken(text="The instrument is restricted.", observed=str(order.ticker))
 
 
 Rule = RejectSubmissions | OrderCountLimit | MaxQuantity | RestrictedInstruments

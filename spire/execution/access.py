@@ -88,7 +88,9 @@ def require_trade(directory: Directory, identity: Identity, trading_account_id: 
     if is_risk(directory, identity):
         return entry
     if not may_trade(directory, identity.account_id, trading_account_id):
-        raise Forbidden(f"TRADE on {entry.name} is needed; ask an administrator for it.", right="TRADE")
+        seen = may_view(directory, identity, trading_account_id)
+        name = entry.name if seen else f"trading account {trading_account_id}"
+        raise Forbidden(f"TRADE or MANAGE on {name} is needed; ask an administrator for it.", right="TRADE")
     if entry.disabled:
         raise Forbidden(f"The trading account {entry.name} is disabled.")
     return entry
@@ -98,7 +100,9 @@ def require_view(directory: Directory, identity: Identity, trading_account_id: i
     """Return a trading account whose orders one may see; NotFound, Forbidden."""
     entry = trading_account(directory, trading_account_id)
     if not may_view(directory, identity, trading_account_id):
-        raise Forbidden(f"VIEW on {entry.name} is needed; ask an administrator for it.", right="VIEW")
+        raise Forbidden(
+            f"VIEW on trading account {trading_account_id} is needed; ask an administrator for it.", right="VIEW"
+        )
     return entry
 
 

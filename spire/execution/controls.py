@@ -15,6 +15,7 @@ from spire.execution.values import Halt, Refusal
 from spire.values.amounts import Quantity
 from spire.values.codes import Currency
 from spire.values.risk import HaltMode, RiskMode
+from spire.values.tickers import Ticker
 
 HEARTBEAT_SECONDS: Final = 5.0
 """A Risk Server that was not heard of for longer does not supervise."""
@@ -46,6 +47,7 @@ class Asked:
     """What compliance rules may ask of an order."""
 
     instrument_id: int
+    ticker: Ticker
     quantity: Quantity
     live_orders: Callable[[int | None], int]
 
@@ -120,12 +122,12 @@ def _allowed(stop: HaltMode) -> str:
 
 
 def check_rules(
-    controls: Controls, instrument_id: int, quantity: Quantity
+    controls: Controls, instrument_id: int, ticker: Ticker, quantity: Quantity
 ) -> tuple[Refusal | None, tuple[Breach, ...]]:
     """Return the refusal of the first rule that refuses, and all rules that were broken up to it; Risk is exempt."""
     if controls.by_risk or not controls.lineage:
         return None, ()
-    asked = Asked(instrument_id, quantity, controls.count_live)
+    asked = Asked(instrument_id, ticker, quantity, controls.count_live)
     breaches = controls.rules.check(controls.lineage, asked)
     if not breaches or not breaches[-1].refuses:
         return None, breaches

@@ -101,7 +101,8 @@ def decide(
     )
     breaches: tuple[Breach, ...] = ()
     if refusal is None:
-        refusal, breaches = check_rules(controls, order.instrument.instrument_id, request.quantity)
+        instrument = order.instrument
+        refusal, breaches = check_rules(controls, instrument.instrument_id, instrument.ticker, request.quantity)
     reservation = None
     if refusal is None and is_opening:
         found = _unlimited(controls) or _unusable_quote(market) or _reserve(order, market, holding, terms, controls)

@@ -29,9 +29,11 @@ def may_view(directory: Directory, identity: Identity, trading_account_id: int) 
 
 def require_view(directory: Directory, identity: Identity, trading_account_id: int) -> None:
     """Let pass who may see a trading account. Raises NotFound, Forbidden."""
-    entry = access.trading_account(directory, trading_account_id)
+    access.trading_account(directory, trading_account_id)
     if not may_view(directory, identity, trading_account_id):
-        raise Forbidden(f"VIEW on {entry.name} is needed; ask an administrator for it.", right="VIEW")
+        raise Forbidden(
+            f"VIEW on trading account {trading_account_id} is needed; ask an administrator for it.", right="VIEW"
+        )
 
 
 def require_all(directory: Directory, identity: Identity) -> None:

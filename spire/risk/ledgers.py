@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from attrs import define, field
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from spire.execution.client import OrderExecutionClient
 from spire.execution.values import Activity, activity_topic
 from spire.risk.kept import KeptPosition, Place, RiskEvent, Saved
 from spire.risk.profit import Book
 from spire.wire.channels import LogSubscription
-from spire.wire.errors import SpireError
+from spire.wire.errors import NotFound, SpireError
 from spire.wire.records import Rows
 from spire.wire.topics import StreamListener
 
@@ -78,7 +78,9 @@ class Ledger(StreamListener[tuple[Activity, ...]]):
     def lost(self, error: SpireError) -> None:
         """Know that events are missing, or that there are no more; what ended is followed again."""
         if error.coded != _GAP:
-            self._log.warn("activity of {account} was lost: {error}", account=self.account_id, error=str(error))
+            # Order Execution may hear of a new account a moment later than this server does.
+            level = LogLevel.info if isinstance(error, NotFound) else LogLevel.warn
+            self._log.emit(level, "activity of {account} was lost: {error}", account=self.account_id, error=str(error))
             self.subscription = None
 
 

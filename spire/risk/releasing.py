@@ -165,8 +165,9 @@ class Releases:
         for observed in (loss.closed, loss.day):
             if is_beyond(observed, bounds):
                 assert observed is not None
+                advice = "raise the limit" if new_baseline else "raise the limit, or begin a new baseline"
                 raise Conflict(
-                    "What it lost is still beyond its limit: raise the limit, or begin a new baseline.",
+                    f"What it lost is still beyond its limit: {advice}.",
                     reason="STILL_BREACHED",
                     limit=format_amount(Money(-bounds.net_loss)),
                     observed=format_amount(observed),

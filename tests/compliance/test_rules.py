@@ -27,11 +27,13 @@ from spire.locator.directory import Directory
 from spire.values.amounts import INT64_MAX, Quantity
 from spire.values.conversion import to_plain
 from spire.values.risk import RuleState
+from spire.values.tickers import Ticker, parse_ticker
 from tests.compliance.examples import LIVE_PER_ACCOUNT, LIVE_TOGETHER, entry
 from tests.locator.places import ACCOUNTS, BOOK, DEMO, GROUPS, NEW, ROOT, demo, place
 
 SHARE = 10**6
 HUNDRED = Quantity(100 * SHARE)
+BAC = parse_ticker("BAC.XNYS")
 
 
 @frozen(kw_only=True)
@@ -39,6 +41,7 @@ class Order:
     """An order, and how many are live by entry (None: of its own trading account)."""
 
     instrument_id: int = 1
+    ticker: Ticker = BAC
     quantity: Quantity = HUNDRED
     live: dict[int | None, int] = field(factory=dict)
 
@@ -225,7 +228,7 @@ class CheckTests(SynchronousTestCase):
         parameters = '{"instrument_ids":[3,4]}'
         self.assertEqual(self.check("restricted_instruments", parameters, Order(instrument_id=5)), ())
         (breach,) = self.check("restricted_instruments", parameters, Order(instrument_id=4))
-        self.assertEqual(breach.broken.observed, "4")
+        self.assertEqual(breach.broken.observed, "BAC.XNYS")
 
     def test_a_rule_elsewhere_is_not_asked(self) -> None:
         """Only what stands above the trading account, and on it, binds."""
