@@ -66,10 +66,13 @@ class ILocatorStore(Interface):
         """Return all open login sessions and those that ended since a time, by id."""
 
     async def ended_sessions(since: Timestamp) -> list[LoginSession]:
-        """Return the login sessions that ended since a time, by id."""
+        """Return the login sessions whose end was put on record since a time, by id."""
 
     async def end_sessions(ended: Mapping[str, Timestamp], reason: str) -> None:
-        """End login sessions; one that has ended already keeps its time and reason."""
+        """End login sessions; one that has ended already keeps its time and reason.
+
+        The times are those of the telling, not of an earlier logout: what others ask for is what ended since they asked last.
+        """
 
     async def touch_sessions(last_used: Mapping[str, Timestamp]) -> None:
         """Write the last use of login sessions; an older time than the stored one changes nothing."""

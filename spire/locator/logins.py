@@ -80,7 +80,7 @@ class Logins:
         self._tasks = tasks
         self._random_bytes = random_bytes
         self._turns: dict[str, DeferredLock] = {}
-        self._unsaved_ends: dict[str, Timestamp] = {}
+        self._unsaved_ends: set[str] = set()
         self._logins = metrics.counter("spire_locator_logins", "Logins with a password, by outcome.", ["outcome"])
         self._renewals = metrics.counter("spire_locator_renewals", "Tickets renewed, by outcome.", ["outcome"])
 
@@ -135,9 +135,8 @@ class Logins:
     def logout(self, connection: Session) -> None:
         """End the caller's login session here and now; the store learns it as soon as it can."""
         key = connection.identity.login_session
-        now = self._clock.now()
-        self._live.revoke([self._live.sessions.end(key, now, LOGGED_OUT)])
-        self._unsaved_ends[key] = now
+        self._live.revoke([self._live.sessions.end(key, self._clock.now(), LOGGED_OUT)])
+        self._unsaved_ends.add(key)
         self._tasks.spawn("locator.save_logout", self.save())
 
     async def check_own_password(self, account_id: int, password: str, peer: str) -> None:
@@ -158,17 +157,20 @@ class Logins:
         return check_password_change(self._live.directory, actor, account_id)
 
     async def save(self) -> None:
-        """Tell the store which sessions ended and which were used; what it cannot take now is told later."""
-        ends, self._unsaved_ends = self._unsaved_ends, {}
+        """Tell the store which sessions ended and which were used; what it cannot take now is told later.
+
+        On record a session ended when that was told: the other Locators read what ended since they read last.
+        """
+        ends, self._unsaved_ends = self._unsaved_ends, set()
         touched = self._live.sessions.take_touched()
         try:
             if ends:
-                await self._store.end_sessions(ends, LOGGED_OUT)
-                ends = {}
+                await self._store.end_sessions(dict.fromkeys(ends, self._clock.now()), LOGGED_OUT)
+                ends = set()
             if touched:
                 await self._store.touch_sessions(touched)
         except StoreDown:
-            self._unsaved_ends = {**ends, **self._unsaved_ends}
+            self._unsaved_ends |= ends
             self._live.sessions.put_back(touched)
 
     async def _session(self, key: str) -> LoginSession | None:

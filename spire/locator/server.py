@@ -43,8 +43,8 @@ FORGET_SECONDS = 600.0
 KEY_SETTLE_SECONDS = 5.0
 """From a new signing key's publication to its first use."""
 
-OVERLAP_SECONDS = 30
-"""How far back other Locators' session ends are read again: their clocks and commits may lag."""
+OVERLAP_SECONDS = 120
+"""How far back of the last reading other Locators' session ends are read again: their clocks and commits may lag."""
 
 KEPT_SECONDS = 90 * 24 * 3600
 """How long the rows of ended login sessions are kept."""
@@ -88,6 +88,7 @@ class LocatorService:
         self._store = parts.store
         self._random_order = random_source(parts.random_bytes)
         self._stops: list[Callable[[], None]] = []
+        self._followed = Timestamp(0)
         self._key_file = parts.signing_key_file
         self._keys = KeyRing(environment=parts.environment, ticket_seconds=parts.ticket_seconds)
         self.live = LiveLocator(parts.publisher, instance_id=parts.instance_id)
@@ -126,6 +127,7 @@ class LocatorService:
         now = self._clock.now()
         for session in await self._store.load_sessions(_before(now, REVOCATION_SECONDS)):
             self.live.revoke([self.live.sessions.add(session)])
+        self._followed = now
         self.live.expire(now)
         every = self._parts.tasks.every
         self._stops = [
@@ -141,12 +143,17 @@ class LocatorService:
         await self.logins.save()
 
     async def follow(self) -> None:
-        """Take over what another Locator of the same schema changed; a store that is away changes nothing."""
+        """Take over what another Locator of the same schema changed; a store that is away changes nothing.
+
+        What was put on record meanwhile is read when the store is back: nothing is passed over, however long it was away.
+        """
         try:
             await self._commits.take_if_changed()
             now = self._clock.now()
-            for session in await self._store.ended_sessions(_before(now, OVERLAP_SECONDS)):
-                self.live.revoke([self.live.sessions.add(session)])
+            since = _before(min(self._followed, now), OVERLAP_SECONDS)
+            for session in await self._store.ended_sessions(since):
+                self.live.revoke([self.live.sessions.take_end(session, now)])
+            self._followed = now
             self.live.take_keys(await self._store.signing_keys())
         except StoreDown:
             return

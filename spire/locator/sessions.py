@@ -52,6 +52,13 @@ class LoginSessions:
             return None
         return self._revoke(session, session.ended, session.end_reason or EXPIRED)
 
+    def take_end(self, session: LoginSession, now: Timestamp) -> Revocation | None:
+        """Take over an end that another Locator put on record; return its revocation, or None when it is known.
+
+        It counts from now on: a Locator whose store was away may have renewed the session until this moment.
+        """
+        return self._revoke(session, now, session.end_reason or EXPIRED)
+
     def get(self, login_session: str, now: Timestamp) -> LoginSession | None:
         """Return an open session, or None when it is unknown, ended or idle for too long."""
         session = self._open.get(login_session)

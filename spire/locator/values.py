@@ -167,7 +167,8 @@ class DirectoryWrite:
 class LoginSession:
     """A login that can renew its ticket: by its id and a proof with the private half of `public_key`.
 
-    `delegate_id` is the account that logged the holder in (the portal), if another did. `ended` is set once and for all.
+    `delegate_id` is the account that logged the holder in (the portal), if another did. `ended` is set once and for all,
+    to the time at which the end was put on record: later than the logout, where the store was away.
     """
 
     login_session: str

@@ -1,5 +1,6 @@
 """Links of servers and people: finding services, being found, and rights that are withdrawn live."""
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.protocols.amp import CommandLocator, IResponderLocator
@@ -13,7 +14,7 @@ from spire.locator.values import DIRECTORY, AccountKind, Entry, Right
 from spire.service.interfaces import ILocator
 from spire.values.environment import Environment
 from spire.wire.client_session import ClientSession
-from spire.wire.errors import Conflict, Forbidden, NotFound, Unavailable
+from spire.wire.errors import Conflict, CredentialsRefused, Forbidden, NotFound, Unavailable
 from spire.wire.interfaces import IAvatars, ITicketVerifier
 from spire.wire.server_session import ServerFactory, Session
 from tests.locator.room import ADDRESS, ADMINISTRATOR, TRADER, LocatorTestCase
@@ -356,6 +357,47 @@ class RestartTests(LinkTestCase):
         self.wait(there.login.logout())
         self.pump(5.0)
         self.assertEqual([s for s in factory.sessions if s.is_authenticated], [])
+
+    def test_a_logout_that_is_saved_late_arrives_at_the_other_locator(self) -> None:
+        """The store was away from both for minutes: what counts is when the end was put on record."""
+        here, there, accounts = self.one_login_at_two_locators()
+        repairs = [self.break_store(method) for method in ("end_sessions", "ended_sessions")]
+        self.wait(there.login.logout())
+        self.pump(600.0)
+        self.assertEqual(accounts(), ["demo"])
+        for repair in repairs:
+            repair()
+        self.pump(30.0)
+        self.assertEqual(accounts(), [])
+        self.error(CredentialsRefused, here.when_ready(20.0))
+
+    def test_what_ended_while_only_this_locators_store_was_away_is_not_missed(self) -> None:
+        """It reads on from where it read last; the renewed ticket is worth nothing afterwards."""
+        here, there, accounts = self.one_login_at_two_locators()
+        administrator = self.link(ADMINISTRATOR, (SECOND,))
+        repair = self.break_store("ended_sessions")
+        self.wait(administrator.calls.change_password(there.login.account_id, "an even better phrase"))
+        self.pump(3 * 3_600.0)
+        self.assertEqual(accounts(), ["demo"])
+        repair()
+        self.pump(60.0)
+        self.assertEqual(accounts(), [])
+        self.error(CredentialsRefused, here.when_ready(20.0))
+        self.assertIn(here.login.login_session, self.revoked_for_servers())
+
+    def one_login_at_two_locators(self) -> tuple[Link, Link, Callable[[], list[str]]]:
+        """Return links with one login session to each of two Locators, and who is logged in at a service."""
+        self.start_locator(SECOND)
+        self.servers_link = self.service_link("uid_service")
+        factory = self.serve(self.servers_link)
+        there = self.link(TRADER, (SECOND,))
+        here = self.link(there.login.cached)
+        self.wait(self.client(here).when_ready(10.0))
+        return here, there, lambda: [s.identity.account for s in factory.sessions if s.is_authenticated]
+
+    def revoked_for_servers(self) -> set[str]:
+        """Return the login sessions whose revocation a server holds against their tickets."""
+        return set(self.servers_link._revocations.rows)
 
     def test_a_session_that_is_used_at_another_locator_is_not_idle(self) -> None:
         """The first Locator asks the store before it ends what it has not seen for twelve hours."""

@@ -85,6 +85,16 @@ class LoginSessionsTests(SynchronousTestCase):
         self.assertIsNone(self.sessions.add(ended))
         self.assertIsNone(self.sessions.get("s1", after(9)))
 
+    def test_an_end_that_is_learned_of_late_counts_from_then_on(self) -> None:
+        """The session was renewed here until this moment: its last ticket must not outlive the revocation."""
+        ended = evolve(SESSION, ended=after(9), end_reason="logged out")
+        late = after(9 + REVOCATION_SECONDS)
+        revocation = self.sessions.take_end(ended, late)
+        assert revocation is not None
+        self.assertEqual((revocation.ended, revocation.reason), (late, "logged out"))
+        self.assertIsNone(self.sessions.take_end(ended, late))
+        self.assertEqual(self.sessions.expire(late), ([], []))
+
     def test_an_ended_session_does_not_come_back(self) -> None:
         """A stale copy from the store changes nothing."""
         self.sessions.end("s1", after(5), "logged out")
