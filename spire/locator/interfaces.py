@@ -56,8 +56,14 @@ class ILocatorStore(Interface):
     async def record_failure(subjects: Iterable[str], now: Timestamp, forgotten_before: Timestamp) -> None:
         """Count one more failure of each subject; counts whose last failure is older begin again."""
 
-    async def open_session(session: LoginSession, cleared: Iterable[str], new_hash: str | None) -> None:
-        """Write a new login session, the account's last login and, if given, its new hash; clear failure counts."""
+    async def open_session(
+        session: LoginSession, matched_hash: str, cleared: Iterable[str], new_hash: str | None
+    ) -> bool:
+        """Write a new login session, the account's last login and, if given, its new hash; clear failure counts.
+
+        `matched_hash` is the one that the password was compared with. Returns False, and writes nothing, where the account
+        has another by now, or it or the delegate is disabled. Told again after a lost answer, it returns True.
+        """
 
     async def find_session(login_session: str) -> LoginSession | None:
         """Return a login session, open or ended."""

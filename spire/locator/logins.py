@@ -23,6 +23,7 @@ from spire.wire.errors import Invalid, NotAuthenticated, Overloaded, Unavailable
 from spire.wire.server_session import Session
 
 AUDIENCES = 32
+ATTEMPTS = 3
 WAITING_LOGINS = 16
 """Logins of one account that may wait for each other."""
 
@@ -85,29 +86,17 @@ class Logins:
         self._renewals = metrics.counter("spire_locator_renewals", "Tickets renewed, by outcome.", ["outcome"])
 
     async def login(self, claimant: Claimant) -> Issued:
-        """Check a password and open a login session."""
+        """Check a password and open a login session.
+
+        A password that is changed while the login is under way, or an account disabled then, is refused as a wrong one is.
+        """
         if len(claimant.public_key) != 32:
             raise Invalid("An Ed25519 public key of 32 bytes is expected.", argument="public_key")
         audiences = claimant.audiences
         if not 0 < len(audiences) <= AUDIENCES or not all(a and a.isascii() and " " not in a for a in audiences):
             raise Invalid(f"1 to {AUDIENCES} service names, or '*', are expected.", argument="audiences")
-        credential = await self._checked(claimant.account, claimant.password, claimant.peer, REFUSED)
-        now = self._clock.now()
-        session = LoginSession(
-            login_session=self._random_bytes(16).hex(),
-            account_id=credential.account_id,
-            delegate_id=claimant.delegate_id,
-            public_key=claimant.public_key,
-            audiences=audiences,
-            opened=now,
-            last_used=now,
-            peer=claimant.peer,
-        )
-        new_hash = None
-        if self._hashes.is_outdated(credential.password_hash):
-            new_hash = await self._hashes.make(claimant.password)
-        with store_errors():
-            await self._store.open_session(session, [_account_subject(claimant.account)], new_hash)
+        session = await self._opened(claimant)
+        self._logins.labels(outcome="succeeded").inc()
         self._live.sessions.add(session)
         issued = self._issue(session)
         self._log.info(
@@ -173,6 +162,34 @@ class Logins:
             self._unsaved_ends |= ends
             self._live.sessions.put_back(touched)
 
+    async def _opened(self, claimant: Claimant) -> LoginSession:
+        """Return a login session that is on record, opened with a password that still held at that moment.
+
+        Where the hash is another by then, because the password was changed or another login renewed its hash, the password
+        is compared again.
+        """
+        cleared = [_account_subject(claimant.account)]
+        for _ in range(ATTEMPTS):
+            credential = await self._checked(claimant.account, claimant.password, claimant.peer, REFUSED)
+            new_hash = None
+            if self._hashes.is_outdated(credential.password_hash):
+                new_hash = await self._hashes.make(claimant.password)
+            now = self._clock.now()
+            session = LoginSession(
+                login_session=self._random_bytes(16).hex(),
+                account_id=credential.account_id,
+                delegate_id=claimant.delegate_id,
+                public_key=claimant.public_key,
+                audiences=claimant.audiences,
+                opened=now,
+                last_used=now,
+                peer=claimant.peer,
+            )
+            with store_errors():
+                if await self._store.open_session(session, credential.password_hash, cleared, new_hash):
+                    return session
+        raise Unavailable("This account changes all the time; try again in a few seconds.")
+
     async def _session(self, key: str) -> LoginSession | None:
         """Return an open login session of an enabled account, from memory or, opened at another Locator, the store."""
         now = self._clock.now()
@@ -200,7 +217,6 @@ class Logins:
             stored = None if credential is None else credential.password_hash
             matched = await self._hashes.matches(stored, password)
             if credential is not None and matched and not credential.disabled:
-                self._logins.labels(outcome="succeeded").inc()
                 return credential
             self._logins.labels(outcome="refused").inc()
             now = self._clock.now()

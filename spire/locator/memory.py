@@ -110,14 +110,22 @@ class MemoryLocatorStore:
             before = 0 if known is None or known.last_failed < forgotten_before else known.failures
             self._failures[subject] = FailureCount(subject=subject, failures=before + 1, last_failed=now)
 
-    async def open_session(self, session: LoginSession, cleared: Iterable[str], new_hash: str | None) -> None:
-        """Write a new login session."""
+    async def open_session(
+        self, session: LoginSession, matched_hash: str, cleared: Iterable[str], new_hash: str | None
+    ) -> bool:
+        """Write a new login session if the account still has the hash that its password matched."""
+        holders = [self._entries.get(i) for i in (session.account_id, session.delegate_id) if i is not None]
+        if any(holder is None or holder.disabled for holder in holders):
+            return False
+        if self._hashes.get(session.account_id) not in (matched_hash, new_hash or matched_hash):
+            return False
         self._sessions.setdefault(session.login_session, session)
         self._times[session.account_id] = evolve(self._times[session.account_id], last_login=session.opened)
         if new_hash is not None:
             self._hashes[session.account_id] = new_hash
         for subject in cleared:
             self._failures.pop(subject, None)
+        return True
 
     async def find_session(self, login_session: str) -> LoginSession | None:
         """Return a login session."""

@@ -98,13 +98,15 @@ COUNT_FAILURE = """
 CLEAR_FAILURE = "DELETE FROM locator_login_failures WHERE subject = %s"
 FORGET_FAILURES = "DELETE FROM locator_login_failures WHERE last_failed < %s"
 
+LOCK_HOLDERS = "SELECT entry_id, disabled FROM locator_entries WHERE entry_id IN (%s, %s) LOCK IN SHARE MODE"
+LOCK_HASH = "SELECT password_hash FROM locator_accounts WHERE account_id = %s FOR UPDATE"
 PUT_SESSION = """
     INSERT INTO locator_login_sessions
         (login_session, account_id, delegate_id, public_key, audiences, opened, last_used, peer)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
     ON DUPLICATE KEY UPDATE login_session = VALUES(login_session)"""
 SET_LAST_LOGIN = "UPDATE locator_accounts SET last_login = %s WHERE account_id = %s"
-SET_HASH = "UPDATE locator_accounts SET password_hash = %s WHERE account_id = %s"
+SET_HASH = "UPDATE locator_accounts SET password_hash = %s WHERE account_id = %s AND password_hash = %s"
 READ_SESSIONS = """
     SELECT login_session, account_id, delegate_id, public_key, audiences, opened, last_used, peer, ended, end_reason
     FROM locator_login_sessions WHERE """
@@ -178,9 +180,12 @@ class LocatorStore:
         rows = [(subject, now, forgotten_before) for subject in sorted(subjects)]
         await self._run("locator.record_failure", _each, COUNT_FAILURE, rows)
 
-    async def open_session(self, session: LoginSession, cleared: Iterable[str], new_hash: str | None) -> None:
-        """Write a new login session."""
-        await self._run("locator.open_session", _open_session, session, sorted(cleared), new_hash)
+    async def open_session(
+        self, session: LoginSession, matched_hash: str, cleared: Iterable[str], new_hash: str | None
+    ) -> bool:
+        """Write a new login session if the account still has the hash that its password matched."""
+        arguments = (session, matched_hash, sorted(cleared), new_hash)
+        return await self._run("locator.open_session", _open_session, *arguments)
 
     async def find_session(self, login_session: str) -> LoginSession | None:
         """Return a login session."""
@@ -354,7 +359,17 @@ def _account_times(txn: Transaction, account_id: int) -> AccountTimes | None:
     return None if row is None else AccountTimes(registered=row[0], password_changed=row[1], last_login=row[2])
 
 
-def _open_session(txn: Transaction, session: LoginSession, cleared: list[str], new_hash: str | None) -> None:
+def _open_session(
+    txn: Transaction, session: LoginSession, matched_hash: str, cleared: list[str], new_hash: str | None
+) -> bool:
+    """Lock the entries and the credential, in the order of `_write_directory`, and write if the login still holds."""
+    holders = {session.account_id, session.delegate_id or session.account_id}
+    found = txn.fetch(LOCK_HOLDERS, (min(holders), max(holders)))
+    if {row[0] for row in found if not row[1]} != holders:
+        return False
+    row = txn.fetch_one(LOCK_HASH, (session.account_id,))
+    if row is None or row[0] not in (matched_hash, new_hash or matched_hash):
+        return False
     parameters = (
         session.login_session,
         session.account_id,
@@ -368,8 +383,9 @@ def _open_session(txn: Transaction, session: LoginSession, cleared: list[str], n
     txn.execute(PUT_SESSION, parameters)
     txn.execute(SET_LAST_LOGIN, (session.opened, session.account_id))
     if new_hash is not None:
-        txn.execute(SET_HASH, (new_hash, session.account_id))
+        txn.execute(SET_HASH, (new_hash, session.account_id, matched_hash))
     _each(txn, CLEAR_FAILURE, [(subject,) for subject in cleared])
+    return True
 
 
 def _sessions(txn: Transaction, condition: str, parameter: str | int) -> list[LoginSession]:

@@ -201,6 +201,19 @@ class LocatorTestCase(SynchronousTestCase):
         setattr(self.store, method, away)
         return lambda: delattr(self.store, method)
 
+    def hold_the_next_login(self) -> Deferred[None]:
+        """Let the next login, whose password matches, wait before it is put on record; every hash is to be renewed."""
+        open_session, held = self.store.open_session, Deferred[None]()
+
+        async def late(*arguments: Any) -> bool:
+            self.store.open_session = open_session  # type: ignore[method-assign]
+            await held
+            return await open_session(*arguments)
+
+        self.patch(self.store, "open_session", late)
+        self.patch(PasswordHashes, "is_outdated", lambda *_: True)
+        return held
+
     @asynccontextmanager
     async def anonymous(self) -> AsyncIterator[Any]:
         """Open a connection to the Locator that has said hello (`self.hello`) and is not logged in."""

@@ -63,9 +63,14 @@ class LocatorStoreContract:
     store: ILocatorStore
 
     async def fill(self, **more: Any) -> StoredDirectory:
-        """Write the demo directory into the store, and return what it then holds."""
-        self.assertTrue(await self.store.write_directory(write(Change(put=tuple(demo())), "c0", **more), 0))
+        """Write the demo directory into the store, and return what it then holds; `hash` is everybody's password."""
+        given = {"passwords": ((TESS, "hash"), (ADA, "hash")), **more}
+        self.assertTrue(await self.store.write_directory(write(Change(put=tuple(demo())), "c0", **given), 0))
         return await self.store.load_directory()
+
+    async def open(self, **changes: Any) -> None:
+        """Open the login session, with some of its fields changed."""
+        self.assertTrue(await self.store.open_session(evolve(SESSION, **changes), "hash", [], None))
 
     async def test_it_is_a_store(self) -> None:
         """It provides the interface."""
@@ -151,8 +156,8 @@ class LocatorStoreContract:
     async def test_times_of_an_account(self) -> None:
         """Made, password changed, logged in."""
         await self.fill()
-        await self.store.write_directory(write(Change(), passwords=((TESS, "h"),), now=Timestamp(9)), 1)
-        await self.store.open_session(SESSION, [], None)
+        await self.store.write_directory(write(Change(), passwords=((TESS, "hash"),), now=Timestamp(9)), 1)
+        await self.open()
         times = await self.store.account_times(TESS)
         self.assertEqual((times.registered, times.password_changed, times.last_login), (7, 9, 1_000))
         self.assertIsNone(await self.store.account_times(NEW))
@@ -163,7 +168,7 @@ class LocatorStoreContract:
         for now in (10, 20):
             await self.store.record_failure(subjects, Timestamp(now), Timestamp(0))
         await self.fill()
-        await self.store.open_session(SESSION, ["account:tess"], None)
+        self.assertTrue(await self.store.open_session(SESSION, "hash", ["account:tess"], None))
         found = (await self.store.login_state("nobody", subjects)).failures
         expected = FailureCount(subject="peer:10.0.0.7", failures=2, last_failed=Timestamp(20))
         self.assertEqual(dict(found), {"peer:10.0.0.7": expected})
@@ -179,16 +184,35 @@ class LocatorStoreContract:
         await self.fill(passwords=((TESS, "old"),))
         session = evolve(SESSION, delegate_id=ADA)
         for _ in range(2):
-            await self.store.open_session(session, [], "new")
+            self.assertTrue(await self.store.open_session(session, "old", [], "new"))
         self.assertEqual(await self.store.find_session("s1"), session)
         self.assertEqual((await self.store.credential(TESS)).password_hash, "new")
         self.assertIsNone(await self.store.find_session("s2"))
+
+    async def test_a_login_with_a_password_that_was_changed_meanwhile_opens_nothing(self) -> None:
+        """It leaves no session, and the new hash stays, although the old password's was to be renewed."""
+        await self.fill(passwords=((TESS, "old"),))
+        await self.store.record_failure(["account:tess"], Timestamp(10), Timestamp(0))
+        await self.store.write_directory(write(Change(), passwords=((TESS, "new"),)), 1)
+        self.assertFalse(await self.store.open_session(SESSION, "old", ["account:tess"], "old, renewed"))
+        self.assertIsNone(await self.store.find_session("s1"))
+        state = await self.store.login_state("tess", ["account:tess"])
+        self.assertEqual((state.credential.password_hash, len(state.failures)), ("new", 1))
+        self.assertIsNone((await self.store.account_times(TESS)).last_login)
+
+    async def test_a_login_of_an_account_that_was_disabled_meanwhile_opens_nothing(self) -> None:
+        """Nor one through an account that was."""
+        await self.fill()
+        await self.store.write_directory(write(Change(put=(evolve(demo().entry(ADA), disabled=True),))), 1)
+        for session in (evolve(SESSION, account_id=ADA), evolve(SESSION, delegate_id=ADA)):
+            self.assertFalse(await self.store.open_session(session, "hash", [], None))
+        self.assertIsNone(await self.store.find_session("s1"))
 
     async def test_open_sessions_and_lately_ended_ones_are_loaded(self) -> None:
         """What ended before the given time is left out."""
         await self.fill()
         for key in ("s1", "s2", "s3"):
-            await self.store.open_session(evolve(SESSION, login_session=key), [], None)
+            await self.open(login_session=key)
         await self.store.end_sessions({"s1": Timestamp(50), "s2": Timestamp(90)}, "logged out")
         loaded = await self.store.load_sessions(Timestamp(60))
         self.assertEqual(
@@ -200,7 +224,7 @@ class LocatorStoreContract:
     async def test_the_first_end_of_a_session_counts(self) -> None:
         """Ending it again keeps time and reason."""
         await self.fill()
-        await self.store.open_session(SESSION, [], None)
+        await self.open()
         await self.store.end_sessions({"s1": Timestamp(50)}, "disabled")
         await self.store.end_sessions({"s1": Timestamp(60)}, "logged out")
         found = await self.store.find_session("s1")
@@ -210,8 +234,7 @@ class LocatorStoreContract:
         """Those of the holder and those that it opened for others, but for the one to keep."""
         await self.fill()
         for key, holder, delegate in (("s1", TESS, None), ("s2", ADA, TESS), ("s3", ADA, None), ("s4", TESS, None)):
-            session = evolve(SESSION, login_session=key, account_id=holder, delegate_id=delegate)
-            await self.store.open_session(session, [], None)
+            await self.open(login_session=key, account_id=holder, delegate_id=delegate)
         ending = write(
             Change(), ended_accounts=(TESS,), end_reason="password changed", kept_session="s4", now=Timestamp(77)
         )
@@ -222,7 +245,7 @@ class LocatorStoreContract:
     async def test_the_last_use_of_a_session_only_grows(self) -> None:
         """A late write of an older time changes nothing."""
         await self.fill()
-        await self.store.open_session(SESSION, [], None)
+        await self.open()
         await self.store.touch_sessions({"s1": Timestamp(3_000), "unknown": Timestamp(1)})
         await self.store.touch_sessions({"s1": Timestamp(2_000)})
         self.assertEqual((await self.store.find_session("s1")).last_used, 3_000)
@@ -231,7 +254,7 @@ class LocatorStoreContract:
         """Open sessions stay however old they are."""
         await self.fill()
         for key in ("s1", "s2"):
-            await self.store.open_session(evolve(SESSION, login_session=key), [], None)
+            await self.open(login_session=key)
         await self.store.end_sessions({"s1": Timestamp(50)}, "logged out")
         await self.store.record_failure(["a"], Timestamp(50), Timestamp(0))
         await self.store.forget_before(Timestamp(51), Timestamp(51))

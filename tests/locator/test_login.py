@@ -3,6 +3,7 @@
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 
 from spire.locator.client import LocatorLink
 from spire.locator.commands import Login, LoginFor, RenewTicket
@@ -102,6 +103,15 @@ class LoginTests(LocatorTestCase):
         self.link(ADMINISTRATOR)
         self.break_store("login_state")
         self.error(Unavailable, self.attempt(TRADER))
+
+    def test_logins_that_renew_a_hash_at_the_same_time_all_hold(self) -> None:
+        """The slower one finds another hash of the same password, and compares again."""
+        held = self.hold_the_next_login()
+        slow = Deferred.fromCoroutine(self.attempt(TRADER))
+        self.pump()
+        self.wait(self.attempt(TRADER))
+        held.callback(None)
+        self.assertEqual(self.wait(slow)["account"], "demo")
 
     async def attempt(self, how: Password, **more: object) -> dict[str, object]:
         """Log in over a fresh, anonymous connection, and close it."""
@@ -239,6 +249,18 @@ class EndingTests(LocatorTestCase):
         self.assertTrue(here.is_ready)
         self.error(CredentialsRefused, there.when_ready(20.0))
         self.error(CredentialsRefused, self.link(TRADER, ready=False).when_ready(20.0))
+        self.assertTrue(self.link(evolve(TRADER, password=new)).is_ready)
+
+    def test_a_login_under_way_does_not_outlive_the_old_password(self) -> None:
+        """It matched before the change, and was to be put on record after it; the new password is not undone."""
+        administrator, trader = self.link(ADMINISTRATOR), self.link(TRADER)
+        new = "an even better phrase"
+        held = self.hold_the_next_login()
+        thief = self.link(TRADER, ready=False)
+        self.pump(1.0)
+        self.wait(administrator.calls.change_password(trader.login.account_id, new))
+        held.callback(None)
+        self.error(CredentialsRefused, thief.when_ready(20.0))
         self.assertTrue(self.link(evolve(TRADER, password=new)).is_ready)
 
     def test_ones_own_password_needs_the_old_one(self) -> None:

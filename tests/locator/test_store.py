@@ -1,12 +1,18 @@
 """The store in MySQL keeps the contract."""
 
+from contextlib import closing
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
 from spire.database.errors import CommitUnknown
 from spire.locator.interfaces import ILocatorStore
 from spire.locator.store import LocatorStore
 from spire.locator.values import Change
 from spire.testing.database import DatabaseTestCase
-from tests.locator.places import NEW, ROOT, place
-from tests.locator.store_contract import LocatorStoreContract, write
+from tests.locator.places import NEW, ROOT, TESS, place
+from tests.locator.store_contract import SESSION, LocatorStoreContract, write
 
 
 class MySqlLocatorStoreTests(LocatorStoreContract, DatabaseTestCase):
@@ -28,6 +34,18 @@ class MySqlLocatorStoreTests(LocatorStoreContract, DatabaseTestCase):
         self.assertFalse(await other.write_directory(late, 1))
         names = {entry.name for entry in (await other.load_directory()).entries}
         self.assertEqual(("desk" in names, "other" in names), (True, False))
+
+    async def test_a_login_waits_for_a_password_that_is_being_changed(self) -> None:
+        """The change was written and not yet committed when the login was to be put on record."""
+        await self.fill()
+        with closing(self.schema.server.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(f"USE `{self.schema.name}`")
+            cursor.execute("BEGIN")
+            cursor.execute("UPDATE locator_accounts SET password_hash = 'new' WHERE account_id = %s", (TESS,))
+            opening = Deferred.fromCoroutine(self.store.open_session(SESSION, "hash", [], "hash, renewed"))
+            await deferLater(reactor, 0.2, connection.commit)
+        self.assertFalse(await opening)
+        self.assertEqual((await self.store.credential(TESS)).password_hash, "new")
 
     async def test_a_lost_answer_to_a_commit_is_asked_again(self) -> None:
         """The change is in the store once, and its writer hears so."""
