@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from zope.interface import implementer
 
 from spire.locator.directory import SERVICE, Directory, has_lost_rights
+from spire.locator.keys import PLATFORM_SERVICES
 from spire.locator.registry import Registry
 from spire.locator.sessions import LoginSessions
 from spire.locator.values import (
@@ -28,8 +29,8 @@ from spire.wire.state_topic import StateTopic
 from spire.wire.topics import ITopics
 
 SERVICE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-PROVIDER_TOPICS = 1_000
-"""Services that may be followed; a name costs a topic, also where nobody offers it."""
+UNKNOWN_SERVICES = 1_000
+"""Names that may be followed at once although they are none of the platform's and nobody ever offered them here."""
 
 
 @implementer(ITopics)
@@ -52,6 +53,7 @@ class LiveLocator:
         self._revocations: StateTopic[Revocation] = publisher.state(REVOCATIONS, Revocation, instance_id=instance_id)
         self._keys: StateTopic[SigningKey] = publisher.state(SIGNING_KEYS, SigningKey, instance_id=instance_id)
         self._providers: dict[str, StateTopic[Provider]] = {}
+        self._unknown: set[str] = set()
 
     def take_directory(self, stored: StoredDirectory) -> None:
         """Take the whole directory, as the store holds it."""
@@ -111,10 +113,12 @@ class LiveLocator:
         return self._revocations.rows
 
     def register(self, session: Session, provider: Provider) -> None:
-        """Publish a provider, as long as its session lasts."""
-        account_id = session.identity.account_id
-        self.registry.register(session.id, provider, self.directory.capabilities(account_id))
+        """Publish a provider, as long as its session lasts; what is refused leaves nothing behind."""
+        capabilities = self.directory.capabilities(session.identity.account_id)
+        self.registry.check(provider, capabilities)
         self._topic_of(provider.service).put(provider.instance_id, provider)
+        self._unknown.discard(provider.service)
+        self.registry.register(session.id, provider, capabilities)
 
     def withdraw(self, session: Session, service: str, instance_id: str) -> None:
         """Take a provider of a session away."""
@@ -129,7 +133,7 @@ class LiveLocator:
     async def open_topic(self, session: Session, name: str) -> Topic:
         """Return a topic for a session: services see all, people the providers only."""
         if name.startswith(PROVIDERS):
-            return self._topic_of(name.removeprefix(PROVIDERS))
+            return self._followed(name.removeprefix(PROVIDERS))
         topic = self._publisher.find(name)
         if topic is None:
             raise NotFound(f"The Service Locator has no topic {name}.", topic=name)
@@ -137,14 +141,30 @@ class LiveLocator:
             raise Forbidden(f"Only services follow {name}; ask for entries with FindEntry.", topic=name)
         return topic
 
+    def _followed(self, service: str) -> StateTopic[Provider]:
+        """Return the topic of a service for somebody who asks; everybody may ask for names that nobody offers."""
+        is_unknown = service not in self._providers and service not in PLATFORM_SERVICES
+        if is_unknown and len(self._unknown) >= UNKNOWN_SERVICES:
+            self._forget_unknown()
+            if len(self._unknown) >= UNKNOWN_SERVICES:
+                raise Overloaded(f"{UNKNOWN_SERVICES} services that nobody offers are followed already.")
+        topic = self._topic_of(service)
+        if is_unknown:
+            self._unknown.add(service)
+        return topic
+
+    def _forget_unknown(self) -> None:
+        """Drop the topics that nobody reads and that never had a row, so that whoever resumes misses nothing."""
+        for service in [name for name in self._unknown if not self._providers[name].readers]:
+            self._publisher.drop(self._providers.pop(service).name)
+            self._unknown.remove(service)
+
     def _topic_of(self, service: str) -> StateTopic[Provider]:
         topic = self._providers.get(service)
         if topic is not None:
             return topic
         if SERVICE_NAME.fullmatch(service) is None:
             raise NotFound("A service name has 1 to 64 lower-case letters, digits and '_'.", argument="service")
-        if len(self._providers) >= PROVIDER_TOPICS:
-            raise Overloaded(f"More than {PROVIDER_TOPICS} services are followed already.")
         topic = self._publisher.state(f"{PROVIDERS}{service}", Provider, instance_id=self._instance_id)
         self._providers[service] = topic
         return topic

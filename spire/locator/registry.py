@@ -46,11 +46,16 @@ class Registry:
         return [provider for _, provider in sorted(self._providers.get(service, {}).items())]
 
     def register(self, session_id: str, provider: Provider, capabilities: Collection[str]) -> None:
-        """Add a provider, or write it anew.
+        """Add a provider, or write it anew; raises what `check` does.
 
-        Raises Forbidden without the right to the service name, Conflict for an instance that another account holds.
         The same account takes its instance over: its former session is dead and not yet noticed.
         """
+        self.check(provider, capabilities)
+        self._providers.setdefault(provider.service, {})[provider.instance_id] = provider
+        self._owners[provider.service, provider.instance_id] = session_id
+
+    def check(self, provider: Provider, capabilities: Collection[str]) -> None:
+        """Raise Forbidden without the right to the service name, Conflict for an instance that another account holds."""
         if not may_register(provider.service, capabilities):
             raise Forbidden(
                 f"{provider.account} may not register {provider.service}; "
@@ -63,8 +68,6 @@ class Registry:
                 f"The instance {provider.instance_id} of {provider.service} is registered by another account.",
                 service=provider.service,
             )
-        self._providers.setdefault(provider.service, {})[provider.instance_id] = provider
-        self._owners[provider.service, provider.instance_id] = session_id
 
     def withdraw(self, session_id: str, service: str, instance_id: str) -> Provider:
         """Take a provider away; raises NotFound unless this session registered it."""

@@ -2,6 +2,7 @@
 
 from attrs import evolve
 
+from spire.locator.client import Link, LocatorLink
 from spire.locator.credentials import Password
 from spire.locator.values import ROOT_ID, AccountKind, Right, TradingAccountTerms, TradingAccountType
 from spire.values.orders import Capacity
@@ -142,6 +143,68 @@ class OverloadTests(LocatorTestCase):
         views = [link.session.subscriptions.state(f"providers/s{number}", Provider) for number in range(1_001)]
         self.pump(1.0)
         self.assertEqual([view.topic for view in views if not view.is_ready], ["providers/s1000"])
+
+    def test_names_that_nobody_reads_any_more_make_room(self) -> None:
+        """Whoever left took nothing away for good."""
+        self.follow_made_up_names(self.link(TRADER))
+        self.wait(self.links.pop().stop())
+        self.pump(1.0)
+        self.follow_made_up_names(self.link(TRADER), "other")
+
+    def test_a_service_registers_and_is_found_however_many_names_are_followed(self) -> None:
+        """One of the platform's own, and another; the platform's may also be waited for, any other name may not."""
+        self.follow_made_up_names(self.link(TRADER))
+        uid = self.research_link()
+        client = self.link(ADMINISTRATOR)
+        for service in ("uid_service", "research"):
+            self.wait(uid.register(service, ("uid:1",), {}))
+            self.assertEqual(self.offered(client, service), [("uid:1",)])
+        self.assertEqual(self.offered(client, "charting_service"), [])
+        unheard_of = client.session.subscriptions.state("providers/unheard_of", Provider)
+        self.pump(1.0)
+        self.assertFalse(unheard_of.is_ready)
+
+    def test_a_service_that_was_waited_for_is_not_forgotten_with_made_up_names(self) -> None:
+        """It registered at last, and nobody reads its topic when room is made."""
+        waiting = self.link(TRADER)
+        self.assertEqual(self.offered(waiting, "research"), [])
+        self.wait(self.research_link().register("research", ("uid:1",), {}))
+        self.wait(waiting.stop())
+        client = self.link(TRADER)
+        self.follow_made_up_names(client)
+        client.session.subscriptions.state("providers/unheard_of", Provider)
+        self.pump(1.0)
+        self.assertEqual(self.offered(self.link(ADMINISTRATOR), "research"), [("uid:1",)])
+
+    def test_a_refused_registration_leaves_nothing_behind(self) -> None:
+        """A provider that fits no row is neither located nor in the way when its session ends."""
+        uid = self.service_link("uid_service")
+        self.error(Invalid, uid.register("uid_service", ("uid:1",), {"a": "x" * 61_000}))
+        self.assertEqual(self.wait(uid.calls.locate("uid_service")), ())
+        self.wait(uid.register("uid_service", ("uid:1",), {}))
+        self.assertEqual(len(self.wait(uid.calls.locate("uid_service"))), 1)
+
+    def research_link(self) -> LocatorLink:
+        """Return the link of a server that may register a service that is none of the platform's."""
+        link = self.service_link("uid_service")
+        rights = ("service.register:uid_service", "service.register:research")
+        self.wait(self.link(ADMINISTRATOR).calls.set_capabilities(link.login.account_id, rights))
+        self.pump(5.0)
+        self.wait(link.when_ready(20.0))
+        return link
+
+    def offered(self, link: Link, service: str) -> list[tuple[str, ...]]:
+        """Return the addresses of a service, as the topic has them."""
+        view = link.session.subscriptions.state(f"providers/{service}", Provider)
+        self.wait(view.when_ready())
+        return [row.addresses for row in view.rows.values()]
+
+    def follow_made_up_names(self, link: Link, prefix: str = "made_up") -> None:
+        """Follow as many services that nobody offers as may be."""
+        states = link.session.subscriptions.state
+        views = [states(f"providers/{prefix}_{number}", Provider) for number in range(1_000)]
+        self.pump(1.0)
+        self.assertEqual([view.topic for view in views if not view.is_ready], [])
 
     def test_a_service_name_has_plain_letters(self) -> None:
         """Anything else names no topic."""
