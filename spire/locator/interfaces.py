@@ -45,7 +45,10 @@ class ILocatorStore(Interface):
         """Return a page of the audit log, newest first."""
 
     async def login_state(name: str, subjects: Iterable[str]) -> LoginState:
-        """Return the credential of an account name (whatever its case), and the failure counts of the subjects."""
+        """Return the credential of an account name (whatever its case), and the failure counts of the subjects.
+
+        A blank before or behind the name makes it another one.
+        """
 
     async def credential(account_id: int) -> StoredCredential | None:
         """Return the credential of an account."""

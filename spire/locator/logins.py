@@ -7,7 +7,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from spire.database.errors import StoreDown
-from spire.locator.changes import check_password_change
+from spire.locator.changes import check_name, check_password_change
 from spire.locator.commits import store_errors
 from spire.locator.interfaces import ILocatorStore
 from spire.locator.keys import KeyRing, renewal_holds
@@ -26,6 +26,9 @@ AUDIENCES = 32
 ATTEMPTS = 3
 WAITING_LOGINS = 16
 """Logins of one account that may wait for each other."""
+
+NOBODY = "*"
+"""Stands for all names that no account can have: they fail as an unknown one does, and are counted together."""
 
 REFUSED = "The account or the password is wrong."
 ENDED = "This login has ended; log in again."
@@ -168,7 +171,7 @@ class Logins:
         Where the hash is another by then, because the password was changed or another login renewed its hash, the password
         is compared again.
         """
-        cleared = [_account_subject(claimant.account)]
+        cleared = [_account_subject(_account_key(claimant.account))]
         for _ in range(ATTEMPTS):
             credential = await self._checked(claimant.account, claimant.password, claimant.peer, REFUSED)
             new_hash = None
@@ -208,10 +211,11 @@ class Logins:
 
     async def _checked(self, name: str, password: str, peer: str, refusal: str) -> StoredCredential:
         """Return the credential behind name and password; wrong ones are counted and NotAuthenticated."""
-        async with self._turn(name.casefold()):
-            subjects = [_account_subject(name), f"peer:{peer}"]
+        key = _account_key(name)
+        async with self._turn(key):
+            subjects = [_account_subject(key), f"peer:{peer}"]
             with store_errors():
-                state = await self._store.login_state(name, subjects)
+                state = await self._store.login_state(key, subjects)
             self._check_back_off(state, subjects)
             credential = state.credential
             stored = None if credential is None else credential.password_hash
@@ -283,5 +287,13 @@ class _Turn:
             self._turns.pop(self._name, None)
 
 
-def _account_subject(name: str) -> str:
-    return f"account:{name.casefold()[:200]}"
+def _account_key(name: str) -> str:
+    """Return what an account is looked up, locked and counted by: every way to write its name gives the same."""
+    try:
+        return check_name(name).casefold()
+    except Invalid:
+        return NOBODY
+
+
+def _account_subject(key: str) -> str:
+    return f"account:{key[:200]}"

@@ -87,7 +87,8 @@ _CREDENTIAL = """
     SELECT a.account_id, a.password_hash, e.disabled
     FROM locator_accounts a JOIN locator_entries e ON e.entry_id = a.account_id
     WHERE a.password_hash IS NOT NULL AND """
-READ_CREDENTIAL_BY_NAME = _CREDENTIAL + "a.login_name = %s"
+# To the collation names are equal that differ in trailing blanks.
+READ_CREDENTIAL_BY_NAME = _CREDENTIAL + "a.login_name = %s AND LENGTH(a.login_name) = LENGTH(%s)"
 READ_CREDENTIAL = _CREDENTIAL + "a.account_id = %s"
 READ_TIMES = "SELECT registered, password_changed, last_login FROM locator_accounts WHERE account_id = %s"
 READ_FAILURE = "SELECT subject, failures, last_failed FROM locator_login_failures WHERE subject = %s"
@@ -346,11 +347,11 @@ def _login_state(txn: Transaction, name: str, subjects: list[str]) -> LoginState
         row = txn.fetch_one(READ_FAILURE, (key,))
         if row is not None:
             failures[key] = FailureCount(subject=row[0], failures=row[1], last_failed=Timestamp(row[2]))
-    return LoginState(credential=_credential(txn, READ_CREDENTIAL_BY_NAME, name), failures=failures)
+    return LoginState(credential=_credential(txn, READ_CREDENTIAL_BY_NAME, name, name), failures=failures)
 
 
-def _credential(txn: Transaction, sql: str, key: str | int) -> StoredCredential | None:
-    row = txn.fetch_one(sql, (key,))
+def _credential(txn: Transaction, sql: str, *parameters: str | int) -> StoredCredential | None:
+    row = txn.fetch_one(sql, parameters)
     return None if row is None else StoredCredential(account_id=row[0], password_hash=row[1], disabled=bool(row[2]))
 
 

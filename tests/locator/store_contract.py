@@ -140,6 +140,12 @@ class LocatorStoreContract:
         self.assertIsNone((await self.store.login_state("ada", [])).credential)
         self.assertIsNone(await self.store.credential(NEW))
 
+    async def test_a_name_with_blanks_around_it_is_another(self) -> None:
+        """Nobody can have it."""
+        await self.fill()
+        states = [await self.store.login_state(name, []) for name in ("tess ", " tess", "tess   ", "tess\t", "tess")]
+        self.assertEqual([state.credential is not None for state in states], [False, False, False, False, True])
+
     async def test_a_renamed_account_logs_in_with_its_new_name(self) -> None:
         """And no more with the former one."""
         await self.fill(passwords=((TESS, "hash"),))

@@ -9,6 +9,7 @@ from spire.locator.client import LocatorLink
 from spire.locator.commands import Login, LoginFor, RenewTicket
 from spire.locator.credentials import CachedLogin, Password
 from spire.locator.keys import renewal_message
+from spire.locator.logins import REFUSED
 from spire.locator.passwords import ACCOUNT_BACK_OFF
 from spire.locator.sessions import IDLE_SECONDS
 from spire.wire.errors import (
@@ -81,6 +82,14 @@ class LoginTests(LocatorTestCase):
         error = self.error(Overloaded, self.attempt(TRADER))
         self.assertGreater(int(error.details["retry_seconds"]), 0)
         self.pump(float(error.details["retry_seconds"]))
+        self.assertEqual(self.wait(self.attempt(TRADER))["account"], "demo")
+
+    def test_a_name_that_no_account_can_have_fails_like_an_unknown_one(self) -> None:
+        """All of them are counted together, however they are written; the account that one looks like does not wait."""
+        names = ["demo ", "demo  ", " demo", "demo\t", "de/mo"]
+        errors = [self.error(NotAuthenticated, self.attempt(evolve(TRADER, account=name))) for name in names]
+        self.assertEqual({error.message for error in errors}, {REFUSED})
+        self.error(Overloaded, self.attempt(evolve(TRADER, account="demo    ")))
         self.assertEqual(self.wait(self.attempt(TRADER))["account"], "demo")
 
     def test_another_account_does_not_wait(self) -> None:
