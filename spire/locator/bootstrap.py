@@ -6,7 +6,7 @@ from typing import Protocol
 from attrs import evolve, field, frozen
 
 from spire.locator.changes import check_name
-from spire.locator.directory import Directory
+from spire.locator.directory import LOGIN_FOR, Directory
 from spire.locator.interfaces import ILocatorStore
 from spire.locator.registry import REGISTER
 from spire.locator.values import (
@@ -35,7 +35,6 @@ MARKET_DATA_PUBLISH = "market_data.publish"
 RESERVE_IDS = "uid.reserve"
 SET_RISK_STATE = "risk.set_state"
 VERIFY_ORDERS = "orders.verify"
-LOGIN_FOR = "login.for"
 OPEN_DAY = "day.open"
 
 ROLE_PLACES = ("administrators", "risk_officers", "auditors", "operators", "services", "trading_groups")

@@ -20,6 +20,9 @@ SERVICE = "service"
 MANAGER = "manager"
 TRADER = "trader"
 
+LOGIN_FOR = "login.for"
+"""The capability of an account that logs others in and acts for them; without it their sessions hold no longer."""
+
 TRADING_GROUPS = "trading_groups"
 GROUP_ACCOUNTS = "accounts"
 ROLE_DIRECTORIES: Mapping[str, str] = {
@@ -311,18 +314,26 @@ def is_server(directory: Directory, identity: Identity) -> bool:
     )
 
 
+def may_no_longer_log_in(directory: Directory, account_id: int, delegate_id: int | None) -> bool:
+    """Whether an account is disabled, or the delegate that logged it in is, or may log nobody in any more.
+
+    One that this directory does not know (yet) may: its ticket was signed.
+    """
+    account = directory.get(account_id)
+    if account is not None and account.disabled:
+        return True
+    return delegate_id is not None and delegate_id in directory and LOGIN_FOR not in directory.capabilities(delegate_id)
+
+
 def has_lost_rights(directory: Directory, identity: Identity) -> bool:
-    """Whether a logged-in identity names a role or capability that its account no longer has, or was disabled.
+    """Whether a logged-in identity names a role or capability that its account no longer has, or may no longer log in.
 
     An account that this directory does not know (yet) has lost nothing: its ticket was signed.
     """
-    account = directory.get(identity.account_id)
-    delegate = None if identity.delegate_id is None else directory.get(identity.delegate_id)
-    if account is None:
+    if identity.account_id not in directory:
         return False
     return (
-        account.disabled
-        or (delegate is not None and delegate.disabled)
+        may_no_longer_log_in(directory, identity.account_id, identity.delegate_id)
         or not identity.roles <= directory.roles(identity.account_id)
         or not identity.capabilities <= directory.capabilities(identity.account_id)
     )

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from spire.database.errors import StoreDown
 from spire.locator.changes import check_name, check_password_change
 from spire.locator.commits import store_errors
+from spire.locator.directory import may_no_longer_log_in
 from spire.locator.interfaces import ILocatorStore
 from spire.locator.keys import KeyRing, renewal_holds
 from spire.locator.live import LiveLocator
@@ -194,7 +195,7 @@ class Logins:
         raise Unavailable("This account changes all the time; try again in a few seconds.")
 
     async def _session(self, key: str) -> LoginSession | None:
-        """Return an open login session of an enabled account, from memory or, opened at another Locator, the store."""
+        """Return an open login session that may go on, from memory or, opened at another Locator, the store."""
         now = self._clock.now()
         session = self._live.sessions.get(key, now)
         if session is None and not self._live.sessions.is_ended(key):
@@ -206,8 +207,11 @@ class Logins:
             session = self._live.sessions.get(key, now)
         if session is None:
             return None
-        holders = [self._live.directory.get(i) for i in (session.account_id, session.delegate_id) if i is not None]
-        return None if any(holder is None or holder.disabled for holder in holders) else session
+        directory = self._live.directory
+        holders = [i for i in (session.account_id, session.delegate_id) if i is not None]
+        if any(holder not in directory for holder in holders):
+            return None
+        return None if may_no_longer_log_in(directory, session.account_id, session.delegate_id) else session
 
     async def _checked(self, name: str, password: str, peer: str, refusal: str) -> StoredCredential:
         """Return the credential behind name and password; wrong ones are counted and NotAuthenticated."""

@@ -9,9 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.logger import Logger
 
 from spire.database.errors import StoreDown
-from spire.locator.bootstrap import LOGIN_FOR
 from spire.locator.commits import DirectoryCommits, store_errors
-from spire.locator.directory import ADMINISTRATOR
+from spire.locator.directory import ADMINISTRATOR, LOGIN_FOR
 from spire.locator.editor import DirectoryEditor
 from spire.locator.interfaces import ILocatorStore, Page
 from spire.locator.keys import RETIREMENT_SECONDS, TICKET_SECONDS, KeyRing, load_or_make, signing_key, write_key

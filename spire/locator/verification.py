@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from attrs import evolve
 from zope.interface import implementer
 
-from spire.locator.directory import Directory
+from spire.locator.directory import Directory, may_no_longer_log_in
 from spire.locator.keys import BelievedKeys
 from spire.locator.values import Revocation, SigningKey
 from spire.runtime.clock import Clock
@@ -48,6 +48,5 @@ class DirectoryVerifier:
         )
 
     def _is_revoked(self, claims: Claims) -> bool:
-        holders = [self._directory.get(i) for i in (claims.account_id, claims.delegate_id) if i is not None]
-        is_disabled = any(holder is not None and holder.disabled for holder in holders)
-        return is_disabled or claims.login_session in self._revocations()
+        is_out = may_no_longer_log_in(self._directory, claims.account_id, claims.delegate_id)
+        return is_out or claims.login_session in self._revocations()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from attrs import evolve
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet.defer import Deferred
 
 from spire.locator.client import LocatorLink
@@ -20,7 +21,7 @@ from spire.wire.errors import (
     Overloaded,
     Unavailable,
 )
-from spire.wire.tickets import make_key, public_bytes, read
+from spire.wire.tickets import make_key, private_bytes, public_bytes, read
 from tests.locator.room import ADMINISTRATOR, SECRETS, TRADER, LocatorTestCase
 
 WRONG = evolve(TRADER, password="not his password")
@@ -341,13 +342,27 @@ class DelegationTests(LocatorTestCase):
         session = self.wait(self.store.find_session(answer["login_session"]))
         self.assertEqual(session.end_reason, "disabled")
 
-    async def login_for(self, portal: LocatorLink, password: str = TRADER.password) -> dict[str, Any]:
+    def test_a_portal_that_may_log_nobody_in_any_more_takes_its_users_with_it(self) -> None:
+        """Their sessions close, and renew no ticket, until it may again."""
+        portal, administrator = self.service_link("web_portal_service"), self.link(ADMINISTRATOR)
+        key = make_key(self.random_bytes)
+        answer = self.wait(self.login_for(portal, key=key))
+        user = self.link(CachedLogin(login_session=answer["login_session"], key=private_bytes(key)))
+        held = self.wait(administrator.calls.load(portal.login.account_id))[0].capabilities
+        less = tuple(capability for capability in held if capability != "login.for")
+        self.wait(administrator.calls.set_capabilities(portal.login.account_id, less))
+        self.pump(5.0)
+        self.error(CredentialsRefused, user.when_ready(20.0))
+
+    async def login_for(
+        self, portal: LocatorLink, password: str = TRADER.password, key: Ed25519PrivateKey | None = None
+    ) -> dict[str, Any]:
         """Log the trader in through a service."""
         return await portal.session.call(
             LoginFor,
             account=TRADER.account,
             password=password,
-            public_key=public_bytes(make_key(self.random_bytes)),
+            public_key=public_bytes(make_key(self.random_bytes) if key is None else key),
             audiences=("*",),
             peer="10.1.2.3",
         )

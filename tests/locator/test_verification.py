@@ -12,7 +12,7 @@ from spire.values.environment import Environment
 from spire.values.time import NANOSECONDS, Timestamp
 from spire.wire.errors import NotAuthenticated
 from spire.wire.tickets import Claims, TicketKey, issue, make_key, public_bytes, sign_proof
-from tests.locator.places import TESS, demo
+from tests.locator.places import TESS, UID, demo
 
 SIGNER = make_key(lambda size: b"\x01" * size)
 STRANGER = make_key(lambda size: b"\x02" * size)
@@ -139,6 +139,15 @@ class VerifierTests(SynchronousTestCase):
         self.directory.put(evolve(self.directory.entry(TESS), disabled=True))
         self.assertIn("withdrawn", self.refused())
 
+    def test_a_ticket_through_an_account_that_may_log_nobody_in_any_more_is_refused(self) -> None:
+        """The portal lost `login.for`; with it, or not shown yet, it may."""
+        self.directory.put(evolve(self.directory.entry(UID), capabilities=("login.for",)))
+        ticket = self.ticket(delegate_id=UID, delegate="uid_service")
+        self.assertEqual(self.verify(ticket).delegate_id, UID)
+        self.verify(self.ticket(delegate_id=999, delegate="new_portal"))
+        self.directory.put(evolve(self.directory.entry(UID), capabilities=()))
+        self.assertIn("withdrawn", self.refused(ticket))
+
     def test_a_retired_keys_tickets_are_refused(self) -> None:
         """From the time on that is set."""
         ticket = self.ticket()
@@ -197,6 +206,13 @@ class LostRightsTests(SynchronousTestCase):
         self.directory.put(evolve(self.directory.entry(TESS), disabled=True))
         self.assertTrue(self.lost(roles=frozenset()))
         self.assertTrue(self.lost(account_id=24, account="max", roles=frozenset(), delegate_id=TESS, delegate="tess"))
+
+    def test_a_delegate_that_may_log_nobody_in_any_more_is_lost(self) -> None:
+        """Whoever acts through it goes with its capability `login.for`."""
+        self.directory.put(evolve(self.directory.entry(UID), capabilities=("login.for",)))
+        self.assertFalse(self.lost(delegate_id=UID, delegate="uid_service"))
+        self.directory.put(evolve(self.directory.entry(UID), capabilities=("uid.reserve",)))
+        self.assertTrue(self.lost(delegate_id=UID, delegate="uid_service"))
 
     def test_an_unknown_account_has_lost_nothing(self) -> None:
         """Its row is on its way."""
