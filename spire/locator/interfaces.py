@@ -77,10 +77,10 @@ class ILocatorStore(Interface):
     async def ended_sessions(since: Timestamp) -> list[LoginSession]:
         """Return the login sessions whose end was put on record since a time, by id."""
 
-    async def end_sessions(ended: Mapping[str, Timestamp], reason: str) -> None:
-        """End login sessions; one that has ended already keeps its time and reason.
+    async def end_sessions(reasons: Mapping[str, str], now: Timestamp) -> None:
+        """End login sessions, each for its reason; one that has ended already keeps its time and reason.
 
-        The times are those of the telling, not of an earlier logout: what others ask for is what ended since they asked last.
+        `now` is the time of the telling, not of an earlier logout: what others ask for is what ended since they asked last.
         """
 
     async def touch_sessions(last_used: Mapping[str, Timestamp]) -> None:

@@ -85,7 +85,7 @@ class Logins:
         self._tasks = tasks
         self._random_bytes = random_bytes
         self._turns: dict[str, DeferredLock] = {}
-        self._unsaved_ends: set[str] = set()
+        self._unsaved_ends: dict[str, str] = {}
         self._logins = metrics.counter("spire_locator_logins", "Logins with a password, by outcome.", ["outcome"])
         self._renewals = metrics.counter("spire_locator_renewals", "Tickets renewed, by outcome.", ["outcome"])
 
@@ -129,7 +129,7 @@ class Logins:
         """End the caller's login session here and now; the store learns it as soon as it can."""
         key = connection.identity.login_session
         self._live.revoke([self._live.sessions.end(key, self._clock.now(), LOGGED_OUT)])
-        self._unsaved_ends.add(key)
+        self._unsaved_ends[key] = LOGGED_OUT
         self._tasks.spawn("locator.save_logout", self.save())
 
     async def check_own_password(self, account_id: int, password: str, peer: str) -> None:
@@ -149,21 +149,26 @@ class Logins:
         """Whether the actor changes his own password; Forbidden where it is not his to change."""
         return check_password_change(self._live.directory, actor, account_id)
 
+    def expire(self) -> None:
+        """End idle sessions, and stop publishing old revocations; the store learns it with the next `save`."""
+        for revocation in self._live.expire(self._clock.now()):
+            self._unsaved_ends[revocation.login_session] = revocation.reason
+
     async def save(self) -> None:
         """Tell the store which sessions ended and which were used; what it cannot take now is told later.
 
         On record a session ended when that was told: the other Locators read what ended since they read last.
         """
-        ends, self._unsaved_ends = self._unsaved_ends, set()
+        ends, self._unsaved_ends = self._unsaved_ends, {}
         touched = self._live.sessions.take_touched()
         try:
             if ends:
-                await self._store.end_sessions(dict.fromkeys(ends, self._clock.now()), LOGGED_OUT)
-                ends = set()
+                await self._store.end_sessions(ends, self._clock.now())
+                ends = {}
             if touched:
                 await self._store.touch_sessions(touched)
         except StoreDown:
-            self._unsaved_ends |= ends
+            self._unsaved_ends = {**self._unsaved_ends, **ends}
             self._live.sessions.put_back(touched)
 
     async def _opened(self, claimant: Claimant) -> LoginSession:

@@ -139,12 +139,12 @@ class MemoryLocatorStore:
         """Return the login sessions that ended since a time."""
         return [s for _, s in sorted(self._sessions.items()) if s.ended is not None and s.ended >= since]
 
-    async def end_sessions(self, ended: Mapping[str, Timestamp], reason: str) -> None:
+    async def end_sessions(self, reasons: Mapping[str, str], now: Timestamp) -> None:
         """End login sessions."""
-        for key, time in ended.items():
+        for key, reason in reasons.items():
             session = self._sessions.get(key)
             if session is not None and session.ended is None:
-                self._sessions[key] = evolve(session, ended=time, end_reason=reason)
+                self._sessions[key] = evolve(session, ended=now, end_reason=reason)
 
     async def touch_sessions(self, last_used: Mapping[str, Timestamp]) -> None:
         """Write the last use of login sessions."""

@@ -19,7 +19,7 @@ from spire.locator.logins import Claimant, Issued, Logins
 from spire.locator.passwords import PasswordHashes, PasswordPolicy
 from spire.locator.queries import Queries
 from spire.locator.registry import in_order_of_load
-from spire.locator.sessions import EXPIRED, REVOCATION_SECONDS
+from spire.locator.sessions import REVOCATION_SECONDS
 from spire.runtime.chance import random_source
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
@@ -127,7 +127,7 @@ class LocatorService:
         for session in await self._store.load_sessions(_before(now, REVOCATION_SECONDS)):
             self.live.revoke([self.live.sessions.add(session)])
         self._followed = now
-        self.live.expire(now)
+        self.logins.expire()
         every = self._parts.tasks.every
         self._stops = [
             every("locator.follow", FOLLOW_SECONDS, self.follow),
@@ -159,18 +159,13 @@ class LocatorService:
 
     async def keep_house(self) -> None:
         """End idle sessions, and save which sessions were used; a store that is away changes nothing."""
-        await self.logins.save()
-        now = self._clock.now()
-        try:
-            for key in self.live.sessions.idle(now):
+        with suppress(StoreDown):
+            for key in self.live.sessions.idle(self._clock.now()):
                 found = await self._store.find_session(key)
                 if found is not None:
                     self.live.revoke([self.live.sessions.add(found)])
-            ended = {revocation.login_session: now for revocation in self.live.expire(now)}
-            if ended:
-                await self._store.end_sessions(ended, EXPIRED)
-        except StoreDown:
-            return
+            self.logins.expire()
+        await self.logins.save()
 
     async def _forget(self) -> None:
         now = self._clock.now()

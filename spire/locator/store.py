@@ -201,9 +201,9 @@ class LocatorStore:
         """Return the login sessions that ended since a time."""
         return await self._run("locator.ended_sessions", _sessions, "ended >= %s", since)
 
-    async def end_sessions(self, ended: Mapping[str, Timestamp], reason: str) -> None:
+    async def end_sessions(self, reasons: Mapping[str, str], now: Timestamp) -> None:
         """End login sessions."""
-        rows = [(time, reason, key) for key, time in sorted(ended.items())]
+        rows = [(now, reason, key) for key, reason in sorted(reasons.items())]
         await self._run("locator.end_sessions", _each, END_SESSION, rows)
 
     async def touch_sessions(self, last_used: Mapping[str, Timestamp]) -> None:

@@ -219,7 +219,8 @@ class LocatorStoreContract:
         await self.fill()
         for key in ("s1", "s2", "s3"):
             await self.open(login_session=key)
-        await self.store.end_sessions({"s1": Timestamp(50), "s2": Timestamp(90)}, "logged out")
+        await self.store.end_sessions({"s1": "idle"}, Timestamp(50))
+        await self.store.end_sessions({"s2": "logged out"}, Timestamp(90))
         loaded = await self.store.load_sessions(Timestamp(60))
         self.assertEqual(
             [(s.login_session, s.ended, s.end_reason) for s in loaded], [("s2", 90, "logged out"), ("s3", None, None)]
@@ -231,8 +232,8 @@ class LocatorStoreContract:
         """Ending it again keeps time and reason."""
         await self.fill()
         await self.open()
-        await self.store.end_sessions({"s1": Timestamp(50)}, "disabled")
-        await self.store.end_sessions({"s1": Timestamp(60)}, "logged out")
+        await self.store.end_sessions({"s1": "disabled"}, Timestamp(50))
+        await self.store.end_sessions({"s1": "logged out"}, Timestamp(60))
         found = await self.store.find_session("s1")
         self.assertEqual((found.ended, found.end_reason), (50, "disabled"))
 
@@ -261,7 +262,7 @@ class LocatorStoreContract:
         await self.fill()
         for key in ("s1", "s2"):
             await self.open(login_session=key)
-        await self.store.end_sessions({"s1": Timestamp(50)}, "logged out")
+        await self.store.end_sessions({"s1": "logged out"}, Timestamp(50))
         await self.store.record_failure(["a"], Timestamp(50), Timestamp(0))
         await self.store.forget_before(Timestamp(51), Timestamp(51))
         self.assertIsNone(await self.store.find_session("s1"))

@@ -170,6 +170,28 @@ class RenewalTests(LocatorTestCase):
         self.error(CredentialsRefused, self.link(cached, ready=False).when_ready(20.0))
         self.assertEqual(self.wait(self.store.find_session(cached.login_session)).end_reason, "idle")
 
+    def test_an_idle_login_that_could_not_be_put_on_record_is_later(self) -> None:
+        """Its row would stay open for ever otherwise."""
+        link = self.link(TRADER)
+        self.wait(link.stop())
+        self.jump(IDLE_SECONDS)
+        repair = self.break_store("end_sessions")
+        self.pump(60.0)
+        repair()
+        self.pump(60.0)
+        self.assertEqual(self.wait(self.store.find_session(link.login.login_session)).end_reason, "idle")
+
+    def test_what_is_idle_when_a_locator_starts_is_put_on_record(self) -> None:
+        """It was not used while none ran."""
+        link = self.link(TRADER)
+        self.wait(link.stop())
+        self.kill_locator()
+        self.wait(self.room.stop())
+        self.jump(IDLE_SECONDS)
+        self.start_locator()
+        self.pump(60.0)
+        self.assertEqual(self.wait(self.store.find_session(link.login.login_session)).end_reason, "idle")
+
     def test_the_session_id_alone_is_worth_nothing(self) -> None:
         """Another key's proof does not renew."""
         cached = self.link(TRADER).login.cached
