@@ -83,7 +83,7 @@ class Logout(Command):
 class ChangePassword(Command):
     """Set an account's password; one's own needs the old one, another's ADMINISTRATE on the account.
 
-    Every other login session of the account ends.
+    Every other login session of the account ends. Raises CONFLICT where the old one was changed in the meantime.
     """
 
     arguments = [

@@ -7,7 +7,7 @@ from twisted.internet.defer import DeferredLock
 
 from spire.database.errors import NotUnique, StoreDown
 from spire.locator.directory import Directory
-from spire.locator.interfaces import ILocatorStore
+from spire.locator.interfaces import HashChanged, ILocatorStore
 from spire.locator.live import LiveLocator
 from spire.locator.values import Change, DirectoryWrite
 from spire.runtime.clock import Clock
@@ -44,6 +44,7 @@ class DirectoryCommits:
         events: Events,
         *,
         password: tuple[int | None, str] | None = None,
+        former_hash: tuple[int, str] | None = None,
         ended: int | None = None,
         reason: str = "",
         kept: str | None = None,
@@ -51,8 +52,8 @@ class DirectoryCommits:
         """Carry out a plan and return its change.
 
         `events` go into the audit log with it. `password` is an account id (None: the entry that the plan makes) with its
-        new hash. The login sessions of the account `ended` end for `reason`, but for the session `kept`. Raises what the
-        plan raises, and Unavailable.
+        new hash, `former_hash` an account with the hash that it must still have. The login sessions of the account `ended`
+        end for `reason`, but for the session `kept`. Raises what the plan raises, Conflict and Unavailable.
         """
         await self._lock.acquire()
         try:
@@ -60,7 +61,7 @@ class DirectoryCommits:
                 change = plan(self._live.directory, self._live.next_entry_id)
                 if change.is_empty and password is None:
                     return change
-                write = self._write(change, events, password, ended, reason, kept)
+                write = self._write(change, events, password, former_hash, ended, reason, kept)
                 with store_errors():
                     if await self._store.write_directory(write, self._live.version):
                         self._publish(write)
@@ -84,6 +85,7 @@ class DirectoryCommits:
         change: Change,
         events: Events,
         password: tuple[int | None, str] | None,
+        former_hash: tuple[int, str] | None,
         ended: int | None,
         reason: str,
         kept: str | None,
@@ -94,6 +96,7 @@ class DirectoryCommits:
             next_entry_id=max([self._live.next_entry_id, *(entry.entry_id + 1 for entry in change.put)]),
             now=self._clock.now(),
             passwords=() if password is None else ((password[0] or change.put[0].entry_id, password[1]),),
+            former_hash=former_hash,
             audit=events(change, self._live.version + 1),
             ended_accounts=() if ended is None else (ended,),
             end_reason=reason,
@@ -108,10 +111,12 @@ class DirectoryCommits:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn a store that is away into UNAVAILABLE, and a key that is taken into CONFLICT."""
+    """Turn a store that is away into UNAVAILABLE, a key that is taken and a password that was changed into CONFLICT."""
     try:
         yield
     except StoreDown as error:
         raise Unavailable("The Service Locator cannot reach its database; try again in a few seconds.") from error
     except NotUnique as error:
         raise Conflict("Something with this name is there already.", key=error.key) from error
+    except HashChanged as error:
+        raise Conflict("The password was changed meanwhile; try again with the one in force.") from error

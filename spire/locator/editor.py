@@ -200,15 +200,18 @@ class DirectoryEditor:
         identity = session.identity
         async with self._attempt(deed):
             account = self._live.directory.entry(account_id)
+            former_hash = None
             if self._logins.needs_old_password(identity.account_id, account_id):
                 if old_password is None:
                     raise Invalid("Your old password is needed too.", argument="old_password")
-                await self._logins.check_own_password(account_id, old_password, session.peer.rpartition(":")[0])
+                peer = session.peer.rpartition(":")[0]
+                former_hash = account_id, await self._logins.check_own_password(account_id, old_password, peer)
             new_hash = await self._logins.new_hash(account.name, new_password)
             await self._commits.commit(
                 lambda *_: self._password_change(identity.account_id, account_id),
                 partial(self._events, deed),
                 password=(account_id, new_hash),
+                former_hash=former_hash,
                 ended=account_id,
                 reason=PASSWORD_CHANGED,
                 kept=identity.login_session if identity.account_id == account_id else None,

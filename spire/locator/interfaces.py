@@ -20,6 +20,10 @@ Page = tuple[tuple[AuditEvent, ...], int | None]
 """Audit events, and the `before` of the next page."""
 
 
+class HashChanged(Exception):  # noqa: N818 - named for what happened, as the store's errors are
+    """The account's password is no longer the one that was checked; nothing was written."""
+
+
 class ILocatorStore(Interface):
     """Directory, credentials, login sessions and signing keys; every method is one transaction.
 
@@ -35,7 +39,7 @@ class ILocatorStore(Interface):
     async def write_directory(write: DirectoryWrite, expected_version: int) -> bool:
         """Commit a change with its audit events if the directory still has the expected version; return whether it is.
 
-        Told again after a lost answer, it returns True without a second change.
+        Told again after a lost answer, it returns True without a second change. Raises HashChanged as the write says.
         """
 
     async def record(event: AuditEvent) -> None:

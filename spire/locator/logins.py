@@ -132,11 +132,11 @@ class Logins:
         self._unsaved_ends[key] = LOGGED_OUT
         self._tasks.spawn("locator.save_logout", self.save())
 
-    async def check_own_password(self, account_id: int, password: str, peer: str) -> None:
-        """Raise Invalid unless the password is the account's own; wrong ones count as failed logins."""
+    async def check_own_password(self, account_id: int, password: str, peer: str) -> str:
+        """Return the hash that the account's own password matches, else raise Invalid; wrong ones count as failed logins."""
         name = self._live.directory.entry(account_id).name
         try:
-            await self._checked(name, password, peer, "The old password is wrong.")
+            return (await self._checked(name, password, peer, "The old password is wrong.")).password_hash
         except NotAuthenticated as error:
             raise Invalid(error.message, argument="old_password") from None
 

@@ -6,7 +6,7 @@ from attrs import evolve
 from zope.interface import implementer
 
 from spire.database.audit import MemoryAuditLog
-from spire.locator.interfaces import ILocatorStore, Page
+from spire.locator.interfaces import HashChanged, ILocatorStore, Page
 from spire.locator.values import (
     AccountTimes,
     DirectoryWrite,
@@ -52,6 +52,8 @@ class MemoryLocatorStore:
         """Commit a change if the directory still has the expected version."""
         if self._version != expected_version:
             return self._change_id == write.change_id
+        if write.former_hash is not None and self._hashes.get(write.former_hash[0]) != write.former_hash[1]:
+            raise HashChanged
         self._version += 1
         self._change_id = write.change_id
         self._next_entry_id = max(self._next_entry_id, write.next_entry_id)

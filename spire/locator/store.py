@@ -9,7 +9,7 @@ from spire.database import audit
 from spire.database.database import Database
 from spire.database.errors import CommitUnknown
 from spire.database.transaction import Transaction
-from spire.locator.interfaces import ILocatorStore, Page
+from spire.locator.interfaces import HashChanged, ILocatorStore, Page
 from spire.locator.values import (
     AccountKind,
     AccountTimes,
@@ -296,6 +296,10 @@ def _write_directory(txn: Transaction, write: DirectoryWrite, expected_version: 
     if txn.execute(RAISE_VERSION, (write.next_entry_id, write.change_id, expected_version)) == 0:
         row = txn.fetch_one(READ_VERSION, ())
         return row is not None and row[2] == write.change_id
+    if write.former_hash is not None:
+        account_id, former = write.former_hash
+        if txn.fetch_one(LOCK_HASH, (account_id,)) != (former,):
+            raise HashChanged
     for entry in write.change.put:
         _put_entry(txn, entry, write.now)
     for entry_id in write.change.removed:

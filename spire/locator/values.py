@@ -149,7 +149,8 @@ class DirectoryWrite:
     """One transaction of the store: a change of the directory, and what happens to accounts with it.
 
     `change_id` tells a commit whose answer was lost from another Locator's. `audit` goes into the audit log. The open sessions of `ended_accounts` (as
-    holder or as delegate) end, but for `kept_session`.
+    holder or as delegate) end, but for `kept_session`. With `former_hash`, an account and the hash that its old password
+    matched, nothing is written where the account has another by now.
     """
 
     change_id: str
@@ -157,6 +158,7 @@ class DirectoryWrite:
     next_entry_id: int
     now: Timestamp
     passwords: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+    former_hash: tuple[int, str] | None = field(default=None, repr=False)
     audit: tuple[AuditEvent, ...] = ()
     ended_accounts: tuple[int, ...] = ()
     end_reason: str = ""

@@ -6,7 +6,7 @@ from attrs import evolve
 from zope.interface.verify import verifyObject
 
 from spire.locator.directory import Directory
-from spire.locator.interfaces import ILocatorStore
+from spire.locator.interfaces import HashChanged, ILocatorStore
 from spire.locator.values import (
     Change,
     DirectoryWrite,
@@ -205,6 +205,19 @@ class LocatorStoreContract:
         state = await self.store.login_state("tess", ["account:tess"])
         self.assertEqual((state.credential.password_hash, len(state.failures)), ("new", 1))
         self.assertIsNone((await self.store.account_times(TESS)).last_login)
+
+    async def test_a_change_of_a_password_that_another_was_faster_with_writes_nothing(self) -> None:
+        """The old password that was checked is no longer in force."""
+        await self.fill(passwords=((TESS, "old"),))
+        first, second = (
+            write(Change(), change, passwords=((TESS, change),), former_hash=(TESS, "old")) for change in ("c1", "c2")
+        )
+        for _ in range(2):
+            self.assertTrue(await self.store.write_directory(first, 1))
+        with self.assertRaises(HashChanged):
+            await self.store.write_directory(second, 2)
+        self.assertEqual((await self.store.credential(TESS)).password_hash, "c1")
+        self.assertEqual(await self.store.directory_version(), 2)
 
     async def test_a_login_of_an_account_that_was_disabled_meanwhile_opens_nothing(self) -> None:
         """Nor one through an account that was."""

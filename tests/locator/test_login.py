@@ -11,7 +11,7 @@ from spire.locator.commands import Login, LoginFor, RenewTicket
 from spire.locator.credentials import CachedLogin, Password
 from spire.locator.keys import renewal_message
 from spire.locator.logins import REFUSED
-from spire.locator.passwords import ACCOUNT_BACK_OFF
+from spire.locator.passwords import ACCOUNT_BACK_OFF, PasswordHashes
 from spire.locator.sessions import IDLE_SECONDS
 from spire.wire.errors import (
     CredentialsRefused,
@@ -293,6 +293,27 @@ class EndingTests(LocatorTestCase):
         self.wait(administrator.calls.change_password(trader.login.account_id, new))
         held.callback(None)
         self.error(CredentialsRefused, thief.when_ready(20.0))
+        self.assertTrue(self.link(evolve(TRADER, password=new)).is_ready)
+
+    def test_a_change_under_way_does_not_undo_another(self) -> None:
+        """The old password was still right when it was checked, and no longer when the new one was to be written."""
+        administrator, trader = self.link(ADMINISTRATOR), self.link(TRADER)
+        make, held = PasswordHashes.make, Deferred[None]()
+        new, thiefs = "an even better phrase", "what the thief wants"
+
+        async def late(hashes: PasswordHashes, password: str) -> str:
+            if password == thiefs:
+                await held
+            return await make(hashes, password)
+
+        self.patch(PasswordHashes, "make", late)
+        change = trader.calls.change_password(trader.login.account_id, thiefs, TRADER.password)
+        Deferred.fromCoroutine(change).addErrback(lambda _: None)
+        self.pump()
+        self.wait(administrator.calls.change_password(trader.login.account_id, new))
+        held.callback(None)
+        self.pump(5.0)
+        self.error(CredentialsRefused, self.link(evolve(TRADER, password=thiefs), ready=False).when_ready(20.0))
         self.assertTrue(self.link(evolve(TRADER, password=new)).is_ready)
 
     def test_ones_own_password_needs_the_old_one(self) -> None:
