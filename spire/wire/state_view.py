@@ -23,7 +23,8 @@ Observer = Callable[[str, Any, Any], object]
 class StateChannel(Channel):
     """The rows of a state topic, shared by all views of it in this process.
 
-    Parts of a snapshot or of a change are held back until the last of them is there.
+    Parts of a snapshot or of a change are held back until the last of them is there. `epoch`, `version` and `rows`
+    belong together and change together: what a stream that was lost half-way had announced is not asked for.
     """
 
     _log = Logger()
@@ -42,6 +43,7 @@ class StateChannel(Channel):
         self._decoder = msgspec.msgpack.Decoder(list[tuple[str, Optional[row_type]]])  # noqa: UP045 (a run-time type)
         self._position = 0
         self._target = 0
+        self._awaited: Epoch | None = None  # the epoch of a snapshot that is not whole yet
         self._snapshot: dict[str, Any] | None = None
         self._held: list[tuple[str, Any]] = []
         self._current_until: float | None = None
@@ -54,7 +56,7 @@ class StateChannel(Channel):
     @property
     def is_live(self) -> bool:
         """Whether the rows are the server's."""
-        return self.ready and self.stream is not None and self.version >= self._target
+        return self.ready and self.stream is not None and self._awaited is None and self.version >= self._target
 
     @property
     def age_seconds(self) -> float:
@@ -75,10 +77,11 @@ class StateChannel(Channel):
         self._held.clear()
         self._snapshot = None
         if answer.mode is Mode.RESUMED:
+            self._awaited = None
             self._position = self.version
         else:
+            self._awaited = answer.epoch
             self._position = 0
-            self.epoch = answer.epoch
             if self.ready and self._current_until is None:
                 self._current_until = self._clock.monotonic()
 
@@ -150,6 +153,8 @@ class StateChannel(Channel):
                     changed[key] = former
                     rows[key] = row
             self._snapshot = None
+            if self._awaited is not None:
+                self.epoch, self._awaited = self._awaited, None
         else:
             for key, row in self._held:
                 former = rows.pop(key, None)

@@ -262,6 +262,41 @@ class ReconnectTests(StateTestCase):
         self.reconnect()
         self.assert_same(view)
 
+    def test_a_break_before_the_snapshot_of_another_instance_begins_it_again(self) -> None:
+        """The new instance's epoch goes with its rows: the old rows' version is never asked for under it."""
+        view = self.await_another_instance(versions=3)
+        self.lose_connection()
+        self.reconnect()
+        self.assert_same(view)
+        self.assertEqual((view.epoch, view.is_live), ("two", True))
+
+    def test_rows_of_another_instance_are_not_live_before_its_snapshot(self) -> None:
+        """What the old instance had is not what the new one has, however high its version was."""
+        view = self.await_another_instance(versions=3_000)
+        self.clock.advance(0.01)
+        self.assertEqual((view.epoch, view.version, view.is_live), ("one", 3_000, False))
+        self.assertGreater(view.age_seconds, 0.0)
+        self.clock.advance(5)
+        self.assertEqual((view.epoch, view.is_live, view.age_seconds), ("two", True, 0.0))
+
+    def await_another_instance(self, versions: int) -> Any:
+        """Return a view that has rows of one instance, and the answer of another whose snapshot takes long."""
+        for amount in range(versions):
+            self.topic.put(f"old {amount % 3}", Limit(amount=amount))
+        view = self.look()
+        self.restart_server("instance-2")
+        self.topic = self.publisher.state("limits", Limit, instance_id="two")
+        for number in range(2_000):
+            self.topic.put(str(number), Limit(amount=number, note="n" * 200))
+        self.network.faults.refuse.clear()
+        self.slow_down()
+        channel = self.subscriptions._channels[("limits", None, 2)]
+        for _ in range(20_000):
+            if channel.stream is None:
+                self.step()
+        self.assertIsNotNone(channel.stream)
+        return view
+
     def test_removals_beyond_memory_force_a_snapshot(self) -> None:
         """Who was away while too many keys were removed gets all rows again."""
         self.topic.put("stays", Limit(amount=1))
