@@ -79,6 +79,8 @@ class StateChannel(Channel):
         if answer.mode is Mode.RESUMED:
             self._awaited = None
             self._position = self.version
+            if self.version >= self._target:
+                self._current_until = None
         else:
             self._awaited = answer.epoch
             self._position = 0

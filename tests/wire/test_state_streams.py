@@ -245,6 +245,18 @@ class ReconnectTests(StateTestCase):
         self.reconnect()
         self.assertEqual((view.is_live, view.age_seconds), (True, 0.0))
 
+    def test_an_age_counts_from_the_last_time_that_the_rows_were_live(self) -> None:
+        """A reconnect after which nothing had changed ends the age too."""
+        self.topic.put("a", Limit(amount=1))
+        view = self.look()
+        self.lose_connection()
+        self.reconnect()
+        self.assertTrue(view.is_live)
+        self.clock.advance(100)
+        self.lose_connection()
+        self.clock.advance(7)
+        self.assertAlmostEqual(view.age_seconds, 7.0, places=3)
+
     def test_a_break_in_the_middle_of_a_snapshot_begins_it_again(self) -> None:
         """Parts of a snapshot that was cut off are forgotten."""
         for number in range(2_000):
