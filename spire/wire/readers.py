@@ -217,6 +217,7 @@ class StateReader(Reader):
         self._walk: list[Entry] | None = None
         self._walked = 0
         self._walk_end = 0
+        self._removals = True
         topic.readers.add(self)
 
     @property
@@ -252,11 +253,14 @@ class StateReader(Reader):
         topic = self.topic
         while True:
             if self._walk is None:
-                if self.position < topic.floor and not (self._snapshot and self.position == 0):
-                    self._snapshot, self.position = True, 0
+                self._removals = self.position > 0 or not self._snapshot
+            if self._removals and self.position < topic.floor:
+                # Removals that the client has not got are forgotten, also by a walk that held them.
+                self._snapshot, self.position, self._walk, self._removals = True, 0, None, False
+            if self._walk is None:
                 if not self._snapshot and self.position >= topic.version:
                     return []
-                self._walk = topic.changes_since(self.position, removals=self.position > 0 or not self._snapshot)
+                self._walk = topic.changes_since(self.position, removals=self._removals)
                 self._walked = 0
                 self._walk_end = topic.version
             gathered, last = self._gather(min(room - HEAD_SIZE, PAYLOAD_LIMIT) - ARRAY_HEAD_SIZE)

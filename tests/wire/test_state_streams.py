@@ -193,6 +193,30 @@ class ChangeTests(StateTestCase):
         self.assertEqual(seen, [("a", Limit(amount=49))])
         self.assert_same(view)
 
+    def test_removals_forgotten_while_a_reader_catches_up_force_a_snapshot(self) -> None:
+        """A reader that was paused in the middle of many removals is not left with rows that are gone."""
+        self.topic.replace({f"{number:0200}": Limit(amount=number) for number in range(REMOVALS_KEPT)})
+        view = self.look()
+        (reader,) = self.topic.readers
+        (link,) = self.network.connections()
+        link.server.hold()
+        self.topic.replace({})
+        self.settle()
+        self.topic.put("last", Limit(amount=1))
+        self.settle()
+        self.slow_down()
+        link.server.release()
+        for _ in range(100):
+            if reader._walk is None:
+                self.step()
+        link.server.hold()
+        self.topic.remove("last")
+        self.step()
+        self.assertGreater(self.topic.floor, reader.position)
+        link.server.release()
+        self.clock.advance(5)
+        self.assert_same(view)
+
     def test_a_change_larger_than_a_box_is_seen_whole(self) -> None:
         """Many rows put in one turn are seen together or not at all."""
         view = self.look()
