@@ -1,5 +1,6 @@
 """All streams of one client session: opened together, resumed after a reconnect, recovered where something is missing."""
 
+from itertools import islice
 from typing import Final, Protocol, TypeVar, cast
 
 from twisted.logger import Logger
@@ -11,6 +12,7 @@ from spire.runtime.chance import Chance
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
+from spire.wire.arguments import encode
 from spire.wire.back_off import TO_SERVICES
 from spire.wire.channels import GAP, Channel, Key, LogChannel, LogSubscription, Payload
 from spire.wire.errors import Conflict, Internal, SpireError, Unavailable, error_of
@@ -25,6 +27,7 @@ from spire.wire.stream_commands import (
     StreamEnded,
     Subscribe,
     TopicAnswer,
+    TopicRequest,
     Unsubscribe,
 )
 from spire.wire.topics import Mode, Policy, StreamListener
@@ -33,6 +36,9 @@ R = TypeVar("R")
 Row = TypeVar("Row")
 
 SUBSCRIBE_SECONDS: Final = 30.0
+
+PAGE_BYTES: Final = 40_000
+"""Bytes of the requests of one Subscribe, encoded; filters may be long, and one value of AMP ends at 65,535."""
 
 AT_ONCE: Final = frozenset({"SLOW_READER", "RESTARTED", GAP})
 """Codes of ended streams that are asked for again at once, the first time."""
@@ -233,20 +239,30 @@ class Subscriptions(amp.CommandLocator):
         self._subscribing = connection
         try:
             while self._wanted and self._connection is connection:
-                page = list(self._wanted)[:REQUESTS_PER_CALL]
-                for channel in page:
-                    del self._wanted[channel]
-                page = [channel for channel in page if not channel.idle]
+                page = self._next_page()
                 if page:
                     await self._ask_for(connection, page)
         finally:
             if self._subscribing is connection:
                 self._subscribing = None
 
-    async def _ask_for(self, connection: IConnection, page: list[Channel]) -> None:
-        requests = tuple(channel.request() for channel in page)
+    def _next_page(self) -> dict[Channel, TopicRequest]:
+        """Take what fits one call off what is wanted; one request that is too long is a page of its own."""
+        page: dict[Channel, TopicRequest] = {}
+        size = 0
+        for channel in tuple(islice(self._wanted, REQUESTS_PER_CALL)):
+            if not channel.idle:
+                request = channel.request()
+                size += len(encode(request))
+                if page and size > PAGE_BYTES:
+                    break
+                page[channel] = request
+            del self._wanted[channel]
+        return page
+
+    async def _ask_for(self, connection: IConnection, page: dict[Channel, TopicRequest]) -> None:
         try:
-            answer = await connection.ask(Subscribe, {"requests": requests}, SUBSCRIBE_SECONDS)
+            answer = await connection.ask(Subscribe, {"requests": tuple(page.values())}, SUBSCRIBE_SECONDS)
         except SpireError as error:
             if self._connection is not connection:
                 raise

@@ -4,9 +4,12 @@ from typing import Any
 
 import msgspec
 
-from spire.series.filter import Compare, Operator
+from spire.series.filter import Compare, In, Operator
+from spire.series.query import filter_bytes
+from spire.wire.arguments import LONGEST_VALUE
 from spire.wire.errors import Unavailable
 from spire.wire.records import Rows
+from spire.wire.stream_commands import REQUESTS_PER_CALL
 from spire.wire.topics import HistoryChunk, Policy
 from tests.wire.stream_support import PACKED, Activity, Recorder, StreamTestCase, ticks
 
@@ -213,6 +216,26 @@ class ResumeTests(StreamTestCase):
         self.reconnect()
         self.assertEqual(recorder.sequences, [1, 2, 3, 4, 5, 1, 2, 3])
         self.assertIn(("reset", 2, 0), recorder.calls)
+
+    def test_long_filters_are_spread_over_calls(self) -> None:
+        """Subscriptions whose filters do not fit one call together are all opened again."""
+        topics = [self.log_topic(f"trade/{number}") for number in range(REQUESTS_PER_CALL)]
+        wanted = filter_bytes(In("sequence", tuple(range(1_000, 1_150))))
+        self.assertGreater(len(wanted) * len(topics), LONGEST_VALUE)
+        recorders = [self.listen(topic.name, filter_bytes=wanted) for topic in topics]
+        self.lose_connection()
+        self.reconnect()
+        self.assertEqual({tuple(recorder.calls) for recorder in recorders}, {(("reset", 1, 0), "ready", "ready")})
+
+    def test_a_filter_that_fits_no_call_ends_its_subscription_alone(self) -> None:
+        """What can never be asked for is refused; what was wanted with it is opened."""
+        self.log_topic()
+        too_long, other = Recorder(), Recorder()
+        self.subscriptions.log("trade/1", too_long, codec=PACKED, filter_bytes=bytes(LONGEST_VALUE))
+        self.subscriptions.log("trade/1", other, codec=PACKED)
+        self.settle()
+        self.assertEqual(too_long.calls, [("lost", "INVALID")])
+        self.assertEqual(other.calls, [("reset", 1, 0), "ready"])
 
     def test_a_restarted_topic_is_asked_for_again(self) -> None:
         """A topic that begins anew under the same server resets its listeners."""
