@@ -6,6 +6,7 @@ from attrs import frozen
 
 from spire.wire.arguments import Bytes, Integer, Text, Typed
 from spire.wire.commands import Command, Push
+from spire.wire.errors import SpireError
 from spire.wire.topics import Mode, Policy
 
 LONGEST_TOPIC: Final = 200
@@ -13,6 +14,9 @@ LONGEST_TOPIC: Final = 200
 
 REQUESTS_PER_CALL: Final = 150
 """Topics that one Subscribe may name; a client with more pages them."""
+
+LONGEST_REFUSAL: Final = 200
+"""Bytes of a refused topic's message, so that all answers of a call fit one value."""
 
 FIRST_LOAD: Final = 1 << 31
 """Stream numbers from here on are chosen by the client, for its loads; those below belong to the server's topics."""
@@ -41,10 +45,10 @@ class TopicRequest:
 class TopicAnswer:
     """How the server met one request, in the order of the requests.
 
-    Segments of `stream` follow from `after` on; `through` is where the topic stood. A refusal has a `code`.
+    Segments of `stream` follow from `after` on; `through` is where the topic stood. A refusal has a `code`, and as much
+    of the message as fits: REQUESTS_PER_CALL answers of whatever kind take less than one value holds.
     """
 
-    topic: str
     mode: Mode
     stream: int = 0
     epoch: Epoch | None = None
@@ -52,6 +56,12 @@ class TopicAnswer:
     through: int = 0
     code: str = ""
     message: str = ""
+
+
+def refusal(error: SpireError) -> TopicAnswer:
+    """Return the answer that `error` makes."""
+    message = error.message.encode()[:LONGEST_REFUSAL].decode(errors="ignore")
+    return TopicAnswer(mode=Mode.REFUSED, code=error.coded, message=message)
 
 
 class Subscribe(Command):

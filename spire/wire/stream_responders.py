@@ -22,6 +22,7 @@ from spire.wire.stream_commands import (
     TopicAnswer,
     TopicRequest,
     Unsubscribe,
+    refusal,
 )
 from spire.wire.topics import ITopics, Mode, Policy
 
@@ -113,7 +114,7 @@ class StreamResponders(amp.CommandLocator):
             finally:
                 self._opening -= 1
         except SpireError as error:
-            return TopicAnswer(topic=request.topic, mode=Mode.REFUSED, code=error.coded, message=error.message)
+            return refusal(error)
         if self._closed:
             reader.close()
         else:
@@ -147,7 +148,6 @@ class StreamResponders(amp.CommandLocator):
         position = after if after is not None and resumed else 0
         reader = StateReader(topic, self.outbound, position, self._forget, snapshot=not resumed)
         answer = TopicAnswer(
-            topic=topic.name,
             mode=Mode.RESUMED if resumed else Mode.SNAPSHOT,
             stream=topic.stream,
             epoch=topic.epoch,
@@ -161,7 +161,6 @@ class StreamResponders(amp.CommandLocator):
         view = topic.view(request.filter, request.policy)
         reader = LogReader(topic, view, self.outbound, position, self._tasks, self._forget)
         answer = TopicAnswer(
-            topic=topic.name,
             mode=mode,
             stream=view.stream,
             epoch=topic.epoch,

@@ -6,10 +6,10 @@ import msgspec
 
 from spire.series.filter import Compare, In, Operator
 from spire.series.query import filter_bytes
-from spire.wire.arguments import LONGEST_VALUE
-from spire.wire.errors import Unavailable
+from spire.wire.arguments import LONGEST_VALUE, encode
+from spire.wire.errors import Refused, Unavailable
 from spire.wire.records import Rows
-from spire.wire.stream_commands import REQUESTS_PER_CALL
+from spire.wire.stream_commands import LONGEST_TOPIC, REQUESTS_PER_CALL, refusal
 from spire.wire.topics import HistoryChunk, Policy
 from tests.wire.stream_support import PACKED, Activity, Recorder, StreamTestCase, ticks
 
@@ -317,6 +317,26 @@ class RefusalTests(StreamTestCase):
         self.assertEqual(recorders[0].sequences, [1])
         self.assertEqual(recorders[1].calls, [("lost", "FORBIDDEN")])
         self.assertEqual(recorders[2].calls, [("lost", "NOT_FOUND")])
+
+    def test_a_full_call_of_long_refusals_is_answered(self) -> None:
+        """Many unknown topics with long names are refused one by one, and the one that exists is opened."""
+        topic = self.log_topic()
+        found = Recorder()
+        self.subscriptions.log(topic.name, found, codec=PACKED)
+        names = [f"{number:0{LONGEST_TOPIC}}" for number in range(REQUESTS_PER_CALL - 1)]
+        unknown = [Recorder() for _ in names]
+        for name, recorder in zip(names, unknown, strict=True):
+            self.subscriptions.log(name, recorder, codec=PACKED)
+        self.settle()
+        self.publish(topic, 1, 1)
+        self.assertEqual(found.sequences, [1])
+        self.assertEqual({tuple(recorder.calls) for recorder in unknown}, {(("lost", "NOT_FOUND"),)})
+
+    def test_the_longest_answers_of_a_call_fit_one_value(self) -> None:
+        """A message of whatever length is cut between characters."""
+        answer = refusal(Refused("C" * 100, "x" + "\N{EURO SIGN}" * 1_000))
+        self.assertEqual(answer.message, "x" + "\N{EURO SIGN}" * 66)
+        self.assertLess(len(encode((answer,) * REQUESTS_PER_CALL)), LONGEST_VALUE)
 
     def test_a_right_that_is_withdrawn_ends_the_stream(self) -> None:
         """The server ends the stream with FORBIDDEN and the client does not come again."""
