@@ -162,6 +162,7 @@ OPTIONAL: Final[dict[RecordType, dict[str, int]]] = {
 
 _TOPICS: Final = {RecordType.TRADE: "trade", RecordType.BBO: "bbo", RecordType.BOOK: "book"}
 _TYPES: Final = {name: kind for kind, name in _TOPICS.items()}
+_LONGEST_NUMBER: Final = len(str(2**32))
 FEED_SESSIONS_TOPIC: Final = "feed_sessions"
 
 
@@ -173,12 +174,13 @@ def topic_of(record_type: RecordType, instrument: int) -> str:
 def parse_topic(name: str) -> tuple[RecordType, int]:
     """Return type and instrument of a topic's name.
 
-    ValueError: the name is not one of trade, bbo or book with an instrument's number.
+    ValueError: the name is not one of trade, bbo or book with an instrument's number, from 1 and below 2**32.
     """
     head, _, tail = name.partition("/")
-    if head not in _TYPES or not (tail.isascii() and tail.isdigit()) or str(int(tail)) != tail:
+    instrument = int(tail) if tail.isascii() and tail.isdigit() and len(tail) <= _LONGEST_NUMBER else 0
+    if head not in _TYPES or not 0 < instrument < 2**32 or str(instrument) != tail:
         raise ValueError(f"{name!r} is no market data topic: write trade/, bbo/ or book/ and the instrument's number")
-    return _TYPES[head], int(tail)
+    return _TYPES[head], instrument
 
 
 def empty(record_type: RecordType, count: int = 0) -> Records:

@@ -11,9 +11,11 @@ from twisted.internet.defer import Deferred
 from spire.database.errors import StoreDown
 from spire.database.journal import JournalFull
 from spire.database.ordered_writer import MemoryWriterStore
+from spire.marketdata.codecs import CODECS
 from spire.marketdata.commands import PublishBatch
 from spire.marketdata.values import RecordType, ServedMarket, topic_of
 from spire.series.filter import Compare, Operator
+from spire.series.loads import load
 from spire.series.query import Interruption, LimitFrom, Query
 from spire.values.orders import BookSide
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Unavailable
@@ -148,6 +150,14 @@ class RefusalTests(RoomTestCase):
         self.refusal(client.load(Query(topic="trade/99")), NotFound)
         self.refusal(client.snapshot(99), NotFound)
         client.subscribe(RecordType.TRADE, 99, recorder)
+        self.clock.advance(0.5)
+        self.assertIsInstance(recorder.errors[0], NotFound)
+
+    def test_a_number_that_no_instrument_can_have_is_not_found(self) -> None:
+        """Also to a client that does not look before it asks."""
+        client, recorder = self.client(), Recorder()
+        self.refusal(load(client.session, Query(topic="trade/5000000000"), CODECS[RecordType.TRADE]), NotFound)
+        client.subscribe(RecordType.TRADE, 5_000_000_000, recorder)
         self.clock.advance(0.5)
         self.assertIsInstance(recorder.errors[0], NotFound)
 

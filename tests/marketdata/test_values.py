@@ -74,3 +74,9 @@ class TopicTests(SynchronousTestCase):
         """No second spelling of a topic exists."""
         for name in ("bbo", "bbo/", "bbo/01", "bbo/-1", "bbo/x", "quote/1", "bbo/1/2", "bbo/\u0661"):
             self.assertRaises(ValueError, parse_topic, name)
+
+    def test_a_number_that_no_instrument_can_have_is_refused(self) -> None:
+        """Records hold an instrument in four bytes, and 0 is none."""
+        for name in ("trade/0", "trade/4294967296", "trade/5000000000", "trade/" + "9" * 5_000):
+            with self.assertRaisesRegex(ValueError, "is no market data topic"):
+                parse_topic(name)

@@ -193,7 +193,7 @@ class ErrorTests(QueryTestCase):
 
     def test_a_name_that_is_no_topic_is_not_found(self) -> None:
         """The relay knows that by itself; the feed sessions are a topic, but of no records."""
-        for name in ("trade/x", "candles/1", "trade/4000000", "feed_sessions"):
+        for name in ("trade/x", "candles/1", "trade/4000000", "trade/5000000000", "feed_sessions"):
             self.refused(Query(topic=name), NotFound)
 
     def test_what_is_merely_wrong_is_invalid(self) -> None:

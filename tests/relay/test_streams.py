@@ -375,11 +375,12 @@ class UpstreamTests(RelayRoomTestCase):
     def test_a_name_that_is_no_topic_is_not_found(self) -> None:
         """Nor is an instrument that Definitions does not know."""
         client = self.client()
-        unknown, nonsense = Recorder(), Recorder()
+        unknown, impossible, nonsense = Recorder(), Recorder(), Recorder()
         client.subscribe(RecordType.TRADE, 4_000_000, unknown)
+        client.subscribe(RecordType.TRADE, 5_000_000_000, impossible)
         client.session.subscriptions.log("trade/x", nonsense, codec=TRADES)
         self.platform.advance(0.5)
-        self.assertEqual([recorder.errors[0].coded for recorder in (unknown, nonsense)], ["NOT_FOUND", "NOT_FOUND"])
+        self.assertEqual([recorder.errors[0].coded for recorder in (unknown, impossible, nonsense)], 3 * ["NOT_FOUND"])
 
     def test_other_instruments_are_other_topics(self) -> None:
         """Each with its own sequences."""
