@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
 from twisted.protocols import amp
 
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
-from spire.wire.errors import Invalid, Overloaded, SpireError
+from spire.wire.errors import Internal, Invalid, Overloaded, SpireError
 from spire.wire.log_topic import LogTopic
 from spire.wire.outbound import OutboundStream
 from spire.wire.publisher import Topic
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
 CUT = "SLOW_READER"
 """The code of a stream whose reader fell too far behind; its client resumes."""
 
+FAILED = Internal("The server failed to open the topic; its log says why.")
+
 
 class StreamResponders(amp.CommandLocator):
     """What a session may do with the topics of a room; merged into its table.
 
     All subscriptions of the session end with it. A topic that is asked for again begins anew.
     """
+
+    _log = Logger()
 
     def __init__(self, session: "Session", topics: ITopics, *, clock: Clock, tasks: Tasks) -> None:
         super().__init__()
@@ -70,17 +75,10 @@ class StreamResponders(amp.CommandLocator):
         if len(requests) > REQUESTS_PER_CALL:
             raise Invalid(f"At most {REQUESTS_PER_CALL} topics may be asked for at once.", argument="requests")
         opened: list[Reader] = []
-        answers: tuple[TopicAnswer, ...] = ()
-        try:
-            opening = [Deferred.fromCoroutine(self._open(request, opened)) for request in requests]
-            found = await DeferredList(opening, consumeErrors=True)
-            answers = tuple([_result(one) for one in found])
-        finally:
-            if not answers:
-                for reader in opened:
-                    reader.close()
+        opening = [Deferred.fromCoroutine(self._open(request, opened)) for request in requests]
+        found = await DeferredList(opening, consumeErrors=True)
         self._clock.later(0, self._start, opened)
-        return {"answers": answers}
+        return {"answers": tuple([self._answer(request, one) for request, one in zip(requests, found, strict=True)])}
 
     @Unsubscribe.responder
     def unsubscribe(self, streams: tuple[int, ...]) -> dict[str, object]:
@@ -130,6 +128,15 @@ class StreamResponders(amp.CommandLocator):
             return self._read_state(topic, request)
         return await self._read_log(topic, request)
 
+    def _answer(self, request: TopicRequest, outcome: tuple[bool, Any]) -> TopicAnswer:
+        """Return what opening a topic came to; a fault is that topic's alone, and the log says more of it."""
+        succeeded, result = outcome
+        if succeeded:
+            answer: TopicAnswer = result
+            return answer
+        self._log.failure("{topic} could not be opened", failure=result, topic=request.topic)
+        return refusal(FAILED)
+
     def _check(self, request: TopicRequest) -> None:
         if not 0 < len(request.topic.encode()) <= LONGEST_TOPIC:
             raise Invalid(f"The name of a topic has 1 to {LONGEST_TOPIC} bytes.", argument="requests")
@@ -171,7 +178,11 @@ class StreamResponders(amp.CommandLocator):
 
     def _start(self, readers: list[Reader]) -> None:
         for reader in readers:
-            reader.start()
+            try:
+                reader.start()
+            except Exception:  # noqa: BLE001 (one topic's fault must not keep the others from their records)
+                self._log.failure("a stream of {topic} could not begin", topic=reader.name)
+                reader.end(FAILED.code, FAILED.message)
         self.outbound.flush()
 
     def _forget(self, reader: Reader) -> None:
@@ -183,15 +194,6 @@ class StreamResponders(amp.CommandLocator):
             reader = self._readers.get(stream)
             if reader is not None:
                 reader.end(CUT, f"More was waiting than this connection takes ({reason}).")
-
-
-def _result(outcome: tuple[bool, Any]) -> TopicAnswer:
-    """Return what one of several coroutines returned, or raise what it raised."""
-    succeeded, result = outcome
-    if not succeeded:
-        result.raiseException()
-    answer: TopicAnswer = result
-    return answer
 
 
 async def _place(topic: LogTopic, request: TopicRequest) -> tuple[int, Mode]:

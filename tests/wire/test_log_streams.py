@@ -8,6 +8,7 @@ from spire.series.filter import Compare, In, Operator
 from spire.series.query import filter_bytes
 from spire.wire.arguments import LONGEST_VALUE, encode
 from spire.wire.errors import Refused, Unavailable
+from spire.wire.log_topic import LogTopic
 from spire.wire.records import Rows
 from spire.wire.stream_commands import LONGEST_TOPIC, REQUESTS_PER_CALL, refusal
 from spire.wire.topics import HistoryChunk, Policy
@@ -317,6 +318,50 @@ class RefusalTests(StreamTestCase):
         self.assertEqual(recorders[0].sequences, [1])
         self.assertEqual(recorders[1].calls, [("lost", "FORBIDDEN")])
         self.assertEqual(recorders[2].calls, [("lost", "NOT_FOUND")])
+
+    def test_a_topic_that_fails_to_open_keeps_nothing_from_the_others(self) -> None:
+        """A fault is logged and costs its own topic a while."""
+        topics = [self.log_topic(f"trade/{number}") for number in (1, 2)]
+        find = self.publisher.find
+
+        def failing(name: str) -> Any:
+            if name == "trade/1":
+                raise ZeroDivisionError
+            return find(name)
+
+        fault = self.patch(self.publisher, "find", failing)
+        recorders = [Recorder(), Recorder()]
+        for topic, recorder in zip(topics, recorders, strict=True):
+            self.subscriptions.log(topic.name, recorder, codec=PACKED)
+        self.settle()
+        self.assertEqual([recorder.calls for recorder in recorders], [[], [("reset", 1, 0), "ready"]])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        fault.restore()
+        self.clock.advance(5)
+        self.assertEqual(recorders[0].calls, [("reset", 1, 0), "ready"])
+
+    def test_a_topic_that_fails_to_begin_keeps_nothing_from_the_others(self) -> None:
+        """What fails once the answer has gone ends that stream, which is asked for again."""
+        topics = [self.log_topic(f"trade/{number}") for number in (1, 2)]
+        for topic in topics:
+            self.publish(topic, 1, 2)
+
+        def failing(topic: Any, position: int) -> list[Any]:
+            if topic.name == "trade/1":
+                raise ZeroDivisionError
+            return []
+
+        fault = self.patch(LogTopic, "since", failing)
+        recorders = [Recorder(), Recorder()]
+        for topic, recorder in zip(topics, recorders, strict=True):
+            self.subscriptions.log(topic.name, recorder, codec=PACKED)
+        self.settle()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        fault.restore()
+        self.clock.advance(5)
+        for topic in topics:
+            self.publish(topic, 3, 3)
+        self.assertEqual([recorder.sequences for recorder in recorders], [[3], [3]])
 
     def test_a_full_call_of_long_refusals_is_answered(self) -> None:
         """Many unknown topics with long names are refused one by one, and the one that exists is opened."""
