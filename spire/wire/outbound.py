@@ -1,6 +1,6 @@
 """The pushing half of a connection: what waits to be written, in which order, and when a slow reader is cut."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
@@ -51,18 +51,43 @@ class StreamClosedError(Exception):
 
 
 class _Live:
-    """Lossless segments in the order of their publication; `size` is their bytes."""
+    """Lossless segments in the order of their publication; `size` is their bytes.
+
+    What waits for the streams in `dropped` must not go out. It is looked for once for all of them, by `sweep`, before
+    the queue is used again: looking through a long queue for each of thousands of streams would take seconds.
+    """
 
     def __init__(self) -> None:
         self.segments: deque[Segment] = deque()
         self.size = 0
+        self.dropped: set[int] = set()
+
+    def drop(self, stream: int) -> None:
+        """Have what waits for `stream` left out."""
+        if self.size:
+            self.dropped.add(stream)
+
+    def sweep(self) -> None:
+        """Leave out what waits for the streams that were dropped."""
+        kept = [one for one in self.segments if one.stream not in self.dropped]
+        self.dropped.clear()
+        self.segments.clear()
+        self.segments.extend(kept)
+        self.size = sum([one.size for one in kept])
+
+    def clear(self) -> None:
+        """Leave out everything."""
+        self.dropped.clear()
+        self.segments.clear()
+        self.size = 0
 
     def take(self, room: int) -> list[Segment]:
+        if self.dropped:
+            self.sweep()
         segments = self.segments
         if self.size <= room:
             taken = list(segments)
-            segments.clear()
-            self.size = 0
+            self.clear()
             return taken
         taken = []
         left = room
@@ -96,14 +121,44 @@ class _Deliveries:
     """Segments that somebody waits to see written: history, loads. One delivery is taken at a time."""
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[Sequence[Segment], Deferred[None]]] = deque()
+        self._waiting: OrderedDict[Deferred[None], Sequence[Segment]] = OrderedDict()
+        self._of_stream: dict[int, list[Deferred[None]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, segments: Sequence[Segment]) -> Deferred[None]:
+        """Queue a delivery; the answer fires once it is taken, and removes it where it is cancelled."""
+        written: Deferred[None] = Deferred(self._remove)
+        self._waiting[written] = segments
+        self._of_stream.setdefault(segments[0].stream, []).append(written)
+        return written
 
     def take(self, room: int) -> Sequence[Segment]:  # noqa: ARG002 (a delivery fits a box)
-        if not self.waiting:
+        if not self._waiting:
             return ()
-        segments, written = self.waiting.popleft()
+        written, segments = next(iter(self._waiting.items()))
+        self._remove(written)
         written.callback(None)
         return segments
+
+    def drop(self, stream: int, reason: str = "the stream has ended") -> None:
+        """Fail what waits for `stream`."""
+        for written in tuple(self._of_stream.get(stream, ())):
+            if written in self._waiting:
+                self._remove(written)
+                written.errback(StreamClosedError(reason))
+
+    def close(self) -> None:
+        """Fail everything."""
+        for stream in tuple(self._of_stream):
+            self.drop(stream, "the connection has gone")
+
+    def _remove(self, written: Deferred[None]) -> None:
+        stream = self._waiting.pop(written)[0].stream
+        self._of_stream[stream].remove(written)
+        if not self._of_stream[stream]:
+            del self._of_stream[stream]
 
 
 class OutboundStream:
@@ -141,6 +196,8 @@ class OutboundStream:
     @property
     def waiting_bytes(self) -> int:
         """Bytes of lossless segments that wait."""
+        if self._live.dropped:
+            self._live.sweep()
         return self._live.size
 
     def close(self) -> None:
@@ -150,13 +207,12 @@ class OutboundStream:
         self.closed = True
         if self._watch is not None and self._watch.active():
             self._watch.cancel()
-        self._live = _Live()
+        self._live.clear()
         self._conflated.latest.clear()
         self._ready.clear()
         self._queued.clear()
         self._cut_callbacks.clear()
-        while self._deliveries.waiting:
-            self._deliveries.waiting.popleft()[1].errback(StreamClosedError("the connection has gone"))
+        self._deliveries.close()
 
     def on_cut(self, callback: Callable[[frozenset[int], str], None]) -> None:
         """Have `callback(streams, reason)` called when streams are cut; it tells the client."""
@@ -171,6 +227,8 @@ class OutboundStream:
     def offer(self, segment: Segment) -> bool:
         """Queue a lossless segment; True where `flush` must be called: nothing waited before it, or too much does."""
         live = self._live
+        if live.dropped:
+            live.sweep()
         live.segments.append(segment)
         before = live.size
         live.size = before + segment.size
@@ -179,8 +237,11 @@ class OutboundStream:
     def offer_all(self, segments: Sequence[Segment], size: int) -> None:
         """Queue lossless segments, of `size` bytes together; `flush` must follow."""
         if not self.closed:
-            self._live.segments.extend(segments)
-            self._live.size += size
+            live = self._live
+            if live.dropped:
+                live.sweep()
+            live.segments.extend(segments)
+            live.size += size
 
     def offer_boxes(
         self, boxes: Sequence[tuple[bytes, Sequence[Segment]]], segments: Sequence[Segment], size: int
@@ -188,7 +249,7 @@ class OutboundStream:
         """Write boxes that were made for several connections, if nothing waits here; else queue their segments."""
         if self.closed:
             return
-        if self._paused_since is not None or self._flushing or self._live.size or self._ready or self._waits():
+        if self._paused_since is not None or self._flushing or self.waiting_bytes or self._ready or self._waits():
             self.offer_all(segments, size)
             return
         for box, inside in boxes:
@@ -219,38 +280,25 @@ class OutboundStream:
         """
         if self.closed:
             raise StreamClosedError("the connection has gone")
-        waiting = self._deliveries.waiting
-        written: Deferred[None] = Deferred(lambda _: waiting.remove(delivery))
-        delivery = (segments, written)
-        waiting.append(delivery)
+        written = self._deliveries.add(segments)
         self.flush()
         await written
 
     def purge(self, stream: int) -> None:
         """Drop what waits for `stream`."""
-        live = self._live
-        if live.size:
-            kept = [one for one in live.segments if one.stream != stream]
-            if len(kept) != len(live.segments):
-                live.segments.clear()
-                live.segments.extend(kept)
-                live.size = sum(one.size for one in kept)
+        self._live.drop(stream)
         self._conflated.latest.pop(stream, None)
-        waiting = self._deliveries.waiting
-        for delivery in tuple(waiting):
-            if delivery[0][0].stream == stream:
-                waiting.remove(delivery)
-                delivery[1].errback(StreamClosedError("the stream has ended"))
+        self._deliveries.drop(stream)
 
     def flush(self) -> None:
         """Write boxes until nothing waits or the transport is full."""
         if self.closed:
             return
-        if self._live.size:
+        if self.waiting_bytes:
             self.ask(self._live)
         if self._conflated.latest:
             self.ask(self._conflated)
-        if self._deliveries.waiting:
+        if self._deliveries:
             self.ask(self._deliveries)
         if self._flushing:
             return
@@ -262,7 +310,7 @@ class OutboundStream:
             self._write_ready()
         finally:
             self._flushing = False
-        if self._live.size:
+        if self.waiting_bytes:
             self._bound()
 
     def writable(self, writable: bool) -> None:  # the connection calls it with one position
@@ -274,7 +322,7 @@ class OutboundStream:
             self._paused_since = self._clock.monotonic()
 
     def _waits(self) -> bool:
-        return bool(self._conflated.latest or self._deliveries.waiting)
+        return bool(self._conflated.latest or self._deliveries)
 
     def _write_ready(self) -> None:
         gathered: list[Segment] = []
@@ -302,13 +350,14 @@ class OutboundStream:
 
     def _bound(self) -> None:
         """Cut where too much waits; else look again when the reader has been given its time."""
-        if self._live.size > self._limits.lossless_bytes:
+        waiting = self.waiting_bytes
+        if waiting > self._limits.lossless_bytes:
             self._cut("bytes")
-        elif self._live.size and (self._watch is None or not self._watch.active()):
+        elif waiting and (self._watch is None or not self._watch.active()):
             self._watch = self._clock.later(self._limits.paused_seconds, self._look)
 
     def _look(self) -> None:
-        if self._paused_since is None or not self._live.size:
+        if self._paused_since is None or not self.waiting_bytes:
             return
         left = self._paused_since + self._limits.paused_seconds - self._clock.monotonic()
         if left <= 0:
@@ -318,8 +367,7 @@ class OutboundStream:
 
     def _cut(self, reason: str) -> None:
         streams = frozenset(one.stream for one in self._live.segments)
-        self._live.segments.clear()
-        self._live.size = 0
+        self._live.clear()
         self._cuts.labels(reason=reason).inc(len(streams))
         for callback in tuple(self._cut_callbacks):
             callback(streams, reason)

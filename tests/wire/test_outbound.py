@@ -56,6 +56,22 @@ def one(stream: int, after: int, size: int = 10) -> Segment:
     return segment(stream, after, after + 1, 1, b"x" * size)
 
 
+class Looked:
+    """A segment that counts how often somebody looks which stream it belongs to."""
+
+    size = 100
+
+    def __init__(self, stream: int) -> None:
+        self.looks = 0
+        self._stream = stream
+
+    @property
+    def stream(self) -> int:
+        """Count it."""
+        self.looks += 1
+        return self._stream
+
+
 class OutboundTestCase(SynchronousTestCase):
     """A stream on a line."""
 
@@ -121,6 +137,28 @@ class OrderTests(OutboundTestCase):
         self.stream.end(1, "FORBIDDEN", "Withdrawn.")
         self.assertEqual([box[b"code"] for box in self.line.boxes], [b"FORBIDDEN"])
         self.line.set(writable=True)
+        self.assertEqual(self.line.streams(), [2])
+
+    def test_streams_that_end_together_are_looked_for_together(self) -> None:
+        """However many streams are closed, a long queue is gone through once; what is queued afterwards stays."""
+        self.line.set(writable=False)
+        waiting = [Looked(stream) for stream in range(100)]
+        for waiter in waiting:
+            self.stream.offer(waiter)  # type: ignore[arg-type] # a stand-in
+        for stream in range(1, 100):
+            self.stream.purge(stream)
+        self.stream.offer(one(7, 0))
+        self.assertEqual(self.stream.waiting_bytes, waiting[0].size + one(7, 0).size)
+        self.assertEqual(sum(waiter.looks for waiter in waiting), 100)
+
+    def test_whoever_waits_for_one_stream_learns_that_it_has_ended(self) -> None:
+        """Its deliveries fail, those of others are written."""
+        self.line.set(writable=False)
+        ended, goes_on = [Deferred.fromCoroutine(self.stream.deliver([one(stream, 0)])) for stream in (1, 2)]
+        self.stream.purge(1)
+        self.failureResultOf(ended, StreamClosedError)
+        self.line.set(writable=True)
+        self.successResultOf(goes_on)
         self.assertEqual(self.line.streams(), [2])
 
     def test_the_latest_replaces_what_waits_and_covers_its_range(self) -> None:
