@@ -5,7 +5,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
+
 from spire.runtime.tasks import Tasks
+from spire.runtime.turns import Turns
 from spire.wire.errors import SpireError
 from spire.wire.log_topic import LogTopic, View
 from spire.wire.outbound import OutboundStream, StreamClosedError, in_boxes
@@ -19,6 +22,10 @@ CATCH_UP_BYTES: Final = 1024 * 1024
 
 SEGMENTS_AT_ONCE: Final = 1_000
 """Segments of the ring that a reader holds while it catches up."""
+
+
+HISTORIES_AT_ONCE: Final = 16
+"""Readers of one connection that read history at the same time."""
 
 
 class Reader(ABC):
@@ -81,7 +88,8 @@ class Reader(ABC):
 class LogReader(Reader):
     """A subscription to one view of a log topic.
 
-    Until it has caught up it is a cursor that costs the topic nothing; then the view hands it every segment.
+    Until it has caught up it is a cursor that costs the topic nothing; then the view hands it every segment. The readers
+    of a connection take turns at history, so that what waits for it does not grow with their number.
     """
 
     def __init__(
@@ -91,12 +99,15 @@ class LogReader(Reader):
         outbound: OutboundStream,
         position: int,
         tasks: Tasks,
+        turns: Turns,
         forget: Callable[[Reader], None],
     ) -> None:
         super().__init__(view.stream, outbound, position, forget)
         self.topic = topic
         self.view = view
         self._tasks = tasks
+        self._turns = turns
+        self._turn: Deferred[None] | None = None
         topic.readers.add(self)
         view.held += 1
 
@@ -110,6 +121,8 @@ class LogReader(Reader):
             self._tasks.spawn("stream catch-up", self._catch_up())
 
     def _leave(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
         self.topic.readers.discard(self)
         self.topic.leave(self.view, self.outbound)
 
@@ -153,16 +166,28 @@ class LogReader(Reader):
                 self.end(*ended)
 
     async def _read_history(self) -> None:
-        """Send stored records up to where the topic stands now, or up to the first hole in them."""
-        topic = self.topic
-        if topic.history is None or await self._read_latest(topic.history):
+        """Send stored records, when it is this reader's turn at history."""
+        history = self.topic.history
+        if history is None:
             return
-        chunks = topic.history.load(topic.name, self.position, topic.flushed)
+        self._turn = self._turns.take()
+        await self._turn
+        try:
+            if self.outbound.closed:
+                raise StreamClosedError("the connection has gone")
+            if not await self._read_latest(history):
+                await self._read_missing(history)
+        finally:
+            self._turns.release()
+
+    async def _read_missing(self, history: IHistory) -> None:
+        """Send stored records up to where the topic stands now, or up to the first hole in them."""
+        chunks = history.load(self.topic.name, self.position, self.topic.flushed)
         try:
             async for chunk in chunks:
                 if chunk.after > self.position:
                     return
-                await self._deliver(cut(chunk, topic.codec, self.view.stream))
+                await self._deliver(cut(chunk, self.topic.codec, self.view.stream))
         finally:
             await end_iteration(chunks)
 

@@ -9,11 +9,12 @@ from twisted.protocols import amp
 
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
+from spire.runtime.turns import Turns
 from spire.wire.errors import Internal, Invalid, Overloaded, SpireError
 from spire.wire.log_topic import LogTopic
 from spire.wire.outbound import OutboundStream
 from spire.wire.publisher import Topic
-from spire.wire.readers import LogReader, Reader, StateReader
+from spire.wire.readers import HISTORIES_AT_ONCE, LogReader, Reader, StateReader
 from spire.wire.segments import MAXIMUM_SEQUENCE
 from spire.wire.state_topic import StateTopic
 from spire.wire.stream_commands import (
@@ -50,6 +51,7 @@ class StreamResponders(amp.CommandLocator):
         self._topics = topics
         self._clock = clock
         self._tasks = tasks
+        self._turns = Turns(HISTORIES_AT_ONCE)
         self._outbound: OutboundStream | None = None
         self._readers: dict[int, Reader] = {}
         self._opening = 0
@@ -166,7 +168,7 @@ class StreamResponders(amp.CommandLocator):
     async def _read_log(self, topic: LogTopic, request: TopicRequest) -> tuple[TopicAnswer, LogReader]:
         position, mode = await _place(topic, request)
         view = topic.view(request.filter, request.policy)
-        reader = LogReader(topic, view, self.outbound, position, self._tasks, self._forget)
+        reader = LogReader(topic, view, self.outbound, position, self._tasks, self._turns, self._forget)
         answer = TopicAnswer(
             mode=mode,
             stream=view.stream,

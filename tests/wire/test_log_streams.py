@@ -9,6 +9,7 @@ from spire.series.query import filter_bytes
 from spire.wire.arguments import LONGEST_VALUE, encode
 from spire.wire.errors import Refused, Unavailable
 from spire.wire.log_topic import LogTopic
+from spire.wire.readers import HISTORIES_AT_ONCE
 from spire.wire.records import Rows
 from spire.wire.stream_commands import LONGEST_TOPIC, REQUESTS_PER_CALL, refusal
 from spire.wire.topics import HistoryChunk, Policy
@@ -178,6 +179,41 @@ class ResumeTests(StreamTestCase):
         self.assertEqual(recorder.sequences, list(range(1, 20_201)))
         self.assertEqual(recorder.calls[-1], "update")
         self.assertIn("ready", recorder.calls)
+
+    def test_the_readers_of_a_connection_take_turns_at_history(self) -> None:
+        """However many topics are asked for, so many are read at a time, in the order in which they were asked for."""
+        self.history.delay_seconds = 0.01
+        recorders = [self.listen_from_history(number) for number in range(3 * HISTORIES_AT_ONCE)]
+        self.settle()
+        read = [topic for topic, _, _ in self.history.loads]
+        self.assertEqual(read, [f"trade/{number}" for number in range(HISTORIES_AT_ONCE)])
+        self.clock.advance(1)
+        self.assertEqual({tuple(recorder.sequences) for recorder in recorders}, {tuple(range(1, 1_501))})
+
+    def test_who_goes_while_it_waits_for_its_turn_at_history_reads_none(self) -> None:
+        """One that is closed leaves the queue, and the next one's turn comes; so it is with a connection that is lost."""
+        self.history.delay_seconds = 1.0
+        recorders = [self.listen_from_history(number) for number in range(3 * HISTORIES_AT_ONCE)]
+        self.settle()
+        for recorder in recorders[HISTORIES_AT_ONCE:-1]:
+            recorder.subscription.close()  # type: ignore[attr-defined]
+        self.clock.advance(5)
+        self.assertEqual(len(self.history.loads), HISTORIES_AT_ONCE + 1)
+        self.assertEqual(recorders[-1].sequences, list(range(1, 1_501)))
+        for number in range(100, 100 + 2 * HISTORIES_AT_ONCE):
+            self.listen_from_history(number)
+        self.settle()
+        before = len(self.history.loads)
+        self.lose_connection()
+        self.clock.advance(5)
+        self.assertEqual((len(self.history.loads), self.tasks.running.count("stream catch-up")), (before, 0))
+
+    def listen_from_history(self, number: int) -> Recorder:
+        """Ask for all of a topic whose records are stored, and do not wait."""
+        recorder = Recorder()
+        topic = self.log_topic(f"trade/{number}", through=1_500, history=True)
+        recorder.subscription = self.subscriptions.log(topic.name, recorder, codec=PACKED, after=0)  # type: ignore[attr-defined]
+        return recorder
 
     def test_what_is_kept_nowhere_is_a_gap(self) -> None:
         """The listener is told of the hole, then begins behind it."""
