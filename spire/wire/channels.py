@@ -218,21 +218,23 @@ class LogChannel(Channel):
             self._owner.abandon(self)
 
     def request(self) -> TopicRequest:
-        """Ask for everything after the least place of all subscriptions."""
+        """Ask for everything after the least place of all subscriptions; those without one begin where they want to."""
         epoch = self.epoch
         if epoch is None:
             epoch = next((one.epoch for one in self._subscriptions if one.epoch is not None), None)
-        places = [
-            one.place
-            for one in self._subscriptions
-            if one.place is not None and (one.epoch is None or one.epoch == epoch)
-        ]
+        places: list[int] = []
+        beginnings: list[int] = []
+        for one in self._subscriptions:
+            if one.place is not None and (one.epoch is None or one.epoch == epoch):
+                places.append(one.place)
+            elif one.begin is not None:
+                beginnings.append(one.begin)
         begins = [one.begin for one in self._subscriptions if one.begin is not None]
         topic, expression, policy = self.key
         return TopicRequest(
             topic=topic,
             epoch=epoch,
-            after=min(places, default=None),
+            after=min(places + beginnings) if places else None,
             begin=min(begins, default=None),
             policy=policy,
             filter=expression,

@@ -75,6 +75,26 @@ class LiveTests(StreamTestCase):
         self.assertEqual(second.sequences, [2, 3, 4])
         self.assertEqual(self.streams.streams[-1].open_streams, 1)
 
+    def test_a_listener_that_begins_before_the_others_gets_all_from_there(self) -> None:
+        """What the ring holds before the places of those who listen already is no gap."""
+        topic = self.log_topic()
+        first = self.listen()
+        self.publish(topic, 1, 50)
+        second = self.listen(begin=20)
+        self.publish(topic, 51, 51)
+        self.assertEqual(second.calls, [("reset", 1, 20), "update", "ready", "update"])
+        self.assertEqual(second.sequences, list(range(21, 52)))
+        self.assertEqual(first.sequences, list(range(1, 52)))
+
+    def test_a_listener_of_another_epoch_begins_where_it_wants_to(self) -> None:
+        """Its place means nothing in this one, its beginning does."""
+        topic = self.log_topic(epoch=2)
+        self.listen()
+        self.publish(topic, 1, 50)
+        other = self.listen(after=40, epoch=1, begin=10)
+        self.assertEqual(other.calls[0], ("reset", 2, 10))
+        self.assertEqual(other.sequences, list(range(11, 51)))
+
     def test_a_filter_leaves_records_out_and_covers_the_range(self) -> None:
         """A filtered listener stands where the topic stands, whatever it was sent."""
         topic = self.log_topic()
