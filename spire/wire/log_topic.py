@@ -4,15 +4,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from spire.wire.errors import Conflict
+from spire.wire.errors import Conflict, Invalid
 from spire.wire.groups import Flush, Group
 from spire.wire.outbound import OutboundStream
-from spire.wire.records import Codec
+from spire.wire.records import Codec, RecordError
 from spire.wire.segments import MAXIMUM_SEQUENCE, PAYLOAD_LIMIT, Segment, segment
 from spire.wire.topics import IHistory, Policy
 
 Keep = Callable[[bytes, int], tuple[bytes, int]]
 """A compiled filter: (payload, count) to the payload and count of the records that pass."""
+
+
+Part = tuple[bytes, int, int]
+"""What was published together: the payload, the number of its records, and where they end."""
 
 
 class Board(Protocol):
@@ -129,7 +133,7 @@ class LogTopic:
         self.readers: set[Reader] = set()
         self._flushed = through
         self._last: Segment | None = None
-        self._batch: list[tuple[bytes, int, int]] = []
+        self._batch: list[Part] = []
         self._views: dict[tuple[bytes | None, Policy], View] = {}
         self._base = self.view(None, Policy.LOSSLESS)
 
@@ -146,14 +150,16 @@ class LogTopic:
     def publish(self, payload: bytes, count: int, through: int) -> None:
         """Make `count` records visible, which end at `through`; everything since the last `through` is covered.
 
-        Raises Conflict unless `through` is greater than before: sequences are never reissued.
+        Raises Conflict unless `through` is greater than before: sequences are never reissued. Raises Invalid where one
+        record does not fit a segment; the topic stays as it was.
         """
         if not self.through < through <= MAXIMUM_SEQUENCE:
             raise Conflict(f"{self.name} stands at {self.through}: {through} cannot be published", topic=self.name)
+        pieces = self._pieces(payload, through) if len(payload) > PAYLOAD_LIMIT else [(payload, count, through)]
         self.through = through
         if not self._batch:
             self._board.dirty(self)
-        self._batch.append((payload, count, through))
+        self._batch += pieces
 
     def restart(self, *, epoch: int, through: int) -> None:
         """Begin anew, in another epoch or behind a hole: every subscriber is sent to ask again."""
@@ -192,8 +198,8 @@ class LogTopic:
         if not batch:
             return
         self._batch = []
-        if len(batch) > 1 or len(batch[0][0]) > PAYLOAD_LIMIT:
-            batch = self._gathered(batch)
+        if len(batch) > 1:
+            batch = _gathered(batch)
         base = self._base
         stream = base.stream
         for payload, count, through in batch:
@@ -249,22 +255,29 @@ class LogTopic:
         one = self._last
         return segment(one.stream, min(position, one.after), self._flushed, 1, one.payload, time=one.time)
 
-    def _gathered(self, batch: list[tuple[bytes, int, int]]) -> list[tuple[bytes, int, int]]:
-        """Join and cut what was published into payloads that fit a segment."""
-        gathered: list[tuple[bytes, int, int]] = []
-        parts: list[bytes] = []
-        size = total = last = 0
-        for payload, count, through in batch:
-            if parts and size + len(payload) > PAYLOAD_LIMIT:
-                gathered.append((b"".join(parts), total, last))
-                parts, size, total = [], 0, 0
-            if len(payload) > PAYLOAD_LIMIT:
-                pieces = self.codec.split(payload, PAYLOAD_LIMIT)
-                gathered.extend((piece.payload, piece.records, piece.through) for piece in pieces[:-1])
-                payload, count = pieces[-1].payload, pieces[-1].records
-            parts.append(payload)
-            size += len(payload)
-            total += count
-            last = through
-        gathered.append((b"".join(parts), total, last))
-        return gathered
+    def _pieces(self, payload: bytes, through: int) -> list[Part]:
+        """Cut what is longer than a segment may be between its records."""
+        try:
+            pieces = self.codec.split(payload, PAYLOAD_LIMIT)
+        except RecordError as problem:
+            raise Invalid(f"{self.name} cannot hold what was published: {problem}.", topic=self.name) from problem
+        parts = [(piece.payload, piece.records, piece.through) for piece in pieces]
+        last, count, _ = parts[-1]
+        return [*parts[:-1], (last, count, through)]
+
+
+def _gathered(batch: list[Part]) -> list[Part]:
+    """Join what was published into payloads that fit a segment."""
+    gathered: list[Part] = []
+    parts: list[bytes] = []
+    size = total = last = 0
+    for payload, count, through in batch:
+        if parts and size + len(payload) > PAYLOAD_LIMIT:
+            gathered.append((b"".join(parts), total, last))
+            parts, size, total = [], 0, 0
+        parts.append(payload)
+        size += len(payload)
+        total += count
+        last = through
+    gathered.append((b"".join(parts), total, last))
+    return gathered

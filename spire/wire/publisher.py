@@ -101,7 +101,7 @@ class Publisher:
             topic.ring.clear()
 
     def publish_many(self, batch: Iterable[tuple[LogTopic, bytes, int, int]]) -> None:
-        """Publish (topic, payload, count, through) for many topics in one go. Raises Conflict as `LogTopic.publish`."""
+        """Publish (topic, payload, count, through) for many topics in one go. Raises what `LogTopic.publish` raises."""
         for topic, payload, count, through in batch:
             topic.publish(payload, count, through)
 

@@ -7,10 +7,11 @@ import msgspec
 from spire.series.filter import Compare, In, Operator
 from spire.series.query import filter_bytes
 from spire.wire.arguments import LONGEST_VALUE, encode
-from spire.wire.errors import Refused, Unavailable
+from spire.wire.errors import Invalid, Refused, Unavailable
 from spire.wire.log_topic import LogTopic
 from spire.wire.readers import HISTORIES_AT_ONCE
 from spire.wire.records import Rows
+from spire.wire.segments import PAYLOAD_LIMIT
 from spire.wire.stream_commands import LONGEST_TOPIC, REQUESTS_PER_CALL, refusal
 from spire.wire.topics import HistoryChunk, Policy
 from tests.wire.stream_support import PACKED, Activity, Recorder, StreamTestCase, ticks
@@ -43,6 +44,20 @@ class LiveTests(StreamTestCase):
         self.publish(topic, 1, 10_000)
         self.assertEqual(recorder.sequences, list(range(1, 10_001)))
         self.assertGreater(len(recorder.batches), 1)
+
+    def test_a_record_that_fits_no_segment_is_refused(self) -> None:
+        """Who publishes it learns of it; the topic stays as it was, and goes on."""
+        rows = Rows(Activity)
+        topic = self.publisher.log("activity/1", epoch=1, through=0, codec=rows)
+        recorder = Recorder()
+        self.subscriptions.log("activity/1", recorder, codec=rows)
+        self.settle()
+        large = rows.encode([Activity(sequence=1), Activity(sequence=2, text="x" * PAYLOAD_LIMIT)])
+        self.assertRaises(Invalid, topic.publish, large, 2, 2)
+        self.assertEqual(topic.through, 0)
+        topic.publish(rows.encode([Activity(sequence=1)]), 1, 1)
+        self.settle()
+        self.assertEqual(recorder.sequences, [1])
 
     def test_five_hundred_topics_share_boxes(self) -> None:
         """The segments of many topics travel in few boxes."""
