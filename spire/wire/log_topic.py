@@ -171,6 +171,10 @@ class LogTopic:
         self._last = None
         self.end("RESTARTED", "The topic begins anew.")
 
+    def recover(self) -> None:
+        """Go on behind what a flush failed to send: every subscriber is sent to ask history for it."""
+        self.restart(epoch=self.epoch, through=self.through)
+
     def end(self, code: str, message: str) -> None:
         """End every subscription."""
         for reader in tuple(self.readers):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
 from spire.runtime.clock import Clock
 from spire.runtime.metrics import Metrics
@@ -31,6 +32,8 @@ class Publisher:
     of all log topics together hold `ring_seconds`, within `ring_budget_bytes`. `compile_filter` turns a subscription's
     filter into a function (`spire.series.compilation.record_filter`); without it filters are refused.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -117,11 +120,15 @@ class Publisher:
         flush = Flush(self._groups)
         logs = []
         for topic in dirty:
-            if isinstance(topic, LogTopic):
-                topic.flush(time, flush)
-                logs.append(topic)
-            else:
-                topic.flush(time, flush.touched)
+            try:
+                if isinstance(topic, LogTopic):
+                    logs.append(topic)
+                    topic.flush(time, flush)
+                else:
+                    topic.flush(time, flush.touched)
+            except Exception:  # noqa: BLE001 (one topic's fault must not keep the others from going out)
+                self._log.failure("{topic} could not be flushed: its readers ask again", topic=topic.name)
+                topic.recover()
         if logs:
             self._ages.append((self.clock.monotonic(), time, logs))
             self._ring_bytes += sum([one.size for one in flush.made])

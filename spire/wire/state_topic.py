@@ -116,6 +116,10 @@ class StateTopic(Generic[Row]):
         self._entries.clear()
         self.end("RESTARTED", "The topic begins anew.")
 
+    def recover(self) -> None:
+        """Have every subscriber ask for what a flush failed to send."""
+        self.end("RESTARTED", "The topic is asked for again.")
+
     def end(self, code: str, message: str) -> None:
         """End every subscription."""
         for reader in tuple(self.readers):

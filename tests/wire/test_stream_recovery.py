@@ -1,5 +1,7 @@
 """Streams under everything that goes wrong at once: lost boxes, cuts, pauses, broken connections, ageing rings."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -8,9 +10,64 @@ from spire.series.filter import Compare, Operator
 from spire.series.query import filter_bytes
 from spire.wire.commands import Push
 from spire.wire.errors import Internal
+from spire.wire.log_topic import LogTopic
+from spire.wire.state_topic import StateTopic
 from spire.wire.stream_commands import Segments
 from spire.wire.topics import Policy
-from tests.wire.stream_support import Recorder, StreamTestCase, ticks
+from tests.wire.stream_support import PACKED, Limit, Recorder, StreamTestCase, ticks
+
+
+class FlushTests(StreamTestCase):
+    """A topic that cannot be flushed costs its own readers a question, and the others nothing."""
+
+    def setUp(self) -> None:
+        """Follow two topics of records and one of rows."""
+        super().setUp()
+        self.topics = [self.log_topic(f"trade/{number}", history=True) for number in (1, 2)]
+        self.rows = self.publisher.state("limits", Limit, instance_id="one")
+        self.recorders = [self.listen(topic.name) for topic in self.topics]
+        self.view = self.subscriptions.state("limits", Limit)
+        self.settle()
+
+    def flush_in_vain(self, kind: type[Any], topic: Any) -> None:
+        """Publish to all topics, one of which fails once when all are flushed."""
+        flush = kind.flush
+
+        def failing(which: Any, *arguments: Any) -> None:
+            flush(which, *arguments)
+            if which is topic:
+                raise ZeroDivisionError
+
+        fault = self.patch(kind, "flush", failing)
+        self.publish_to_all(1)
+        fault.restore()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def publish_to_all(self, number: int) -> None:
+        """Publish one more record and row to all topics."""
+        for topic in self.topics:
+            topic.publish(PACKED.encode(ticks(number, number)), 1, number)
+        self.rows.put(str(number), Limit(amount=number))
+        self.settle()
+
+    def assert_complete(self) -> None:
+        """Check that nobody misses anything, now and later."""
+        self.assertEqual([recorder.sequences for recorder in self.recorders], [[1], [1]])
+        self.assertEqual(dict(self.view.rows), dict(self.rows.rows))
+        self.publish_to_all(2)
+        self.assertEqual([recorder.sequences for recorder in self.recorders], [[1, 2], [1, 2]])
+        self.assertEqual(dict(self.view.rows), dict(self.rows.rows))
+        self.assertEqual(self.publisher.ring_bytes, sum(one.size for topic in self.topics for one in topic.ring))
+
+    def test_a_log_that_fails_is_read_from_history(self) -> None:
+        """Its records are stored; those of the other topics, and rows, go out as ever."""
+        self.flush_in_vain(LogTopic, self.topics[0])
+        self.assert_complete()
+
+    def test_rows_that_fail_are_asked_for_again(self) -> None:
+        """The topic still knows them."""
+        self.flush_in_vain(StateTopic, self.rows)
+        self.assert_complete()
 
 
 class HoleTests(StreamTestCase):
