@@ -18,7 +18,7 @@ CHANGE_LIMIT: Final = PAYLOAD_LIMIT - ARRAY_HEAD_SIZE
 """Bytes that one row with its key may take, encoded."""
 
 REMOVALS_KEPT: Final = 10_000
-"""Removed keys that are remembered for those who resume; beyond that, half of them go."""
+"""Removed keys that are remembered for those who resume; where more are, at a flush, half as many stay."""
 
 
 class StateBoard(Protocol):
@@ -98,8 +98,6 @@ class StateTopic(Generic[Row]):
             return
         self._change(Entry(key, None, True, self.version + 1, encode((key, None))))
         self._removals += 1
-        if self._removals > max(REMOVALS_KEPT, len(self._rows)):
-            self._forget_removals()
 
     def replace(self, rows: Mapping[str, Row]) -> None:
         """Make `rows` all there is; only what differs is a change."""
@@ -143,8 +141,12 @@ class StateTopic(Generic[Row]):
     def flush(self, time: int, touched: set[OutboundStream]) -> None:
         """Encode what changed since the last flush once, and offer it to every subscription."""
         after, self._flushed = self._flushed, self.version
-        if not self.readers or after == self.version:
-            return
+        if self.readers and after < self.version:
+            self._offer(after, time, touched)
+        if self._removals > max(REMOVALS_KEPT, len(self._rows)):
+            self._forget_removals()
+
+    def _offer(self, after: int, time: int, touched: set[OutboundStream]) -> None:
         segments = parts(self.stream, after, self.version, self.changes_since(after), time=time)
         for reader in tuple(self.readers):
             if reader.changed(segments, after):
@@ -159,12 +161,13 @@ class StateTopic(Generic[Row]):
         self._board.dirty(self)  # type: ignore[arg-type] # the board does not look at rows
 
     def _forget_removals(self) -> None:
-        removed = [entry for entry in self._entries.values() if entry.removed and entry.version <= self._flushed]
-        forgotten = removed[: self._removals // 2]
-        for entry in forgotten:
+        """Keep the latest of the removed keys: half as many as may be kept, so that this comes seldom."""
+        kept = max(REMOVALS_KEPT, len(self._rows)) // 2
+        removed = [entry for entry in self._entries.values() if entry.removed]
+        for entry in removed[: len(removed) - kept]:
             del self._entries[entry.key]
             self._floor = entry.version
-        self._removals -= len(forgotten)
+        self._removals = kept
 
 
 def parts(

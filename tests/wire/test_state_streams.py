@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from spire.wire.errors import Forbidden, Invalid, Unavailable
 from spire.wire.segments import PAYLOAD_LIMIT
-from spire.wire.state_topic import REMOVALS_KEPT
+from spire.wire.state_topic import REMOVALS_KEPT, StateTopic
 from tests.wire.stream_support import Limit, StreamTestCase
 
 
@@ -216,6 +216,24 @@ class ChangeTests(StateTestCase):
         link.server.release()
         self.clock.advance(5)
         self.assert_same(view)
+
+    def test_rows_that_go_all_at_once_are_forgotten_once(self) -> None:
+        """What is remembered of them is looked through when they have been sent, not at each of them."""
+        self.topic.replace({str(number): Limit(amount=number) for number in range(3 * REMOVALS_KEPT)})
+        view = self.look()
+        forgets = []
+        forget = StateTopic._forget_removals
+
+        def counted(topic: StateTopic[Limit]) -> None:
+            forgets.append(topic.version)
+            forget(topic)
+
+        self.patch(StateTopic, "_forget_removals", counted)
+        self.topic.replace({})
+        self.settle()
+        self.assert_same(view)
+        self.assertEqual(forgets, [self.topic.version])
+        self.assertLess(len(self.topic.changes_since(self.topic.floor)), REMOVALS_KEPT)
 
     def test_a_change_larger_than_a_box_is_seen_whole(self) -> None:
         """Many rows put in one turn are seen together or not at all."""
