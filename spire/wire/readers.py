@@ -276,12 +276,14 @@ class StateReader(Reader):
 
     def _step(self, room: int) -> list[Segment]:
         topic = self.topic
+        after = self.position  # of the client: what it is sent covers what is passed over on the way
         while True:
             if self._walk is None:
                 self._removals = self.position > 0 or not self._snapshot
             if self._removals and self.position < topic.floor:
                 # Removals that the client has not got are forgotten, also by a walk that held them.
                 self._snapshot, self.position, self._walk, self._removals = True, 0, None, False
+                after = 0
             if self._walk is None:
                 if not self._snapshot and self.position >= topic.version:
                     return []
@@ -301,7 +303,7 @@ class StateReader(Reader):
                 flags |= SegmentFlags.SNAPSHOT
             if not flags & SegmentFlags.MORE:
                 self._snapshot = False
-            return [segment(self.stream, self.position, through, len(gathered), payload_of(gathered), flags=flags)]
+            return [segment(self.stream, after, through, len(gathered), payload_of(gathered), flags=flags)]
 
     def _gather(self, limit: int) -> tuple[list[bytes], int]:
         """Return the next entries of the walk that fit, without those that have changed since, and the last version."""

@@ -217,6 +217,30 @@ class ChangeTests(StateTestCase):
         self.clock.advance(5)
         self.assert_same(view)
 
+    def test_what_has_all_changed_again_is_no_hole(self) -> None:
+        """A reader that is slow is spared what no longer holds, and need not ask for it."""
+        view = self.look()
+        (reader,) = self.topic.readers
+        (link,) = self.network.connections()
+        link.server.hold()
+        for amount in (1, 2):
+            self.put_many(amount)
+            self.settle()
+        self.slow_down()
+        link.server.release()
+        for _ in range(100):
+            if reader._walk is None:
+                self.step()
+        self.put_many(3)
+        self.clock.advance(5)
+        self.assert_same(view)
+        self.assertEqual(self.metrics.value("spire_streams_recovered_total", reason="hole"), 0)
+
+    def put_many(self, amount: int) -> None:
+        """Change many rows in one turn."""
+        for number in range(3_000):
+            self.topic.put(str(number), Limit(amount=amount, note="n" * 300))
+
     def test_rows_that_go_all_at_once_are_forgotten_once(self) -> None:
         """What is remembered of them is looked through when they have been sent, not at each of them."""
         self.topic.replace({str(number): Limit(amount=number) for number in range(3 * REMOVALS_KEPT)})
