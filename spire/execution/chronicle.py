@@ -28,6 +28,7 @@ from spire.wire.errors import Unavailable
 from spire.wire.log_topic import LogTopic
 from spire.wire.publisher import Publisher
 from spire.wire.records import Rows
+from spire.wire.segments import PAYLOAD_LIMIT
 from spire.wire.topics import HistoryChunk, IHistory
 
 CODEC: Final = Rows(Activity)
@@ -358,6 +359,9 @@ def _encoded(events: Sequence[Activity]) -> tuple[bytes, tuple[bytes, ...]]:
             shown.append(kept[-1] if public is event else CODEC.encode((public,)))
     except OverflowError as error:
         raise ValueError(str(error)) from error
+    longest = max(map(len, shown), default=0)
+    if longest > PAYLOAD_LIMIT:
+        raise ValueError(f"an event takes {longest} bytes; its topic holds {PAYLOAD_LIMIT}")
     return b"".join(kept), tuple(shown)
 
 

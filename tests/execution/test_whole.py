@@ -11,6 +11,7 @@ from spire.values.environment import Environment
 from spire.values.orders import Channel, ExecType, Side, Status
 from spire.values.risk import HaltMode, HaltScope
 from spire.values.time import Timestamp
+from spire.wire.segments import PAYLOAD_LIMIT
 from tests.execution.halting import HaltTestCase
 
 NO_TEXT = "\ud800"
@@ -58,6 +59,11 @@ class WholeTests(HaltTestCase):
     def test_a_halt_that_cannot_be_written_is_not_in_force(self) -> None:
         """Whoever lets it through."""
         self.no_event(evolve(HALT, reason=NO_TEXT), AUDIT)
+        self.nothing_happened()
+
+    def test_a_halt_that_no_topic_can_show_is_not_in_force(self) -> None:
+        """It is larger than a record may be."""
+        self.no_event(evolve(HALT, reason="x" * PAYLOAD_LIMIT), AUDIT)
         self.nothing_happened()
 
     def test_a_halt_is_not_in_force_without_its_audit_event(self) -> None:
