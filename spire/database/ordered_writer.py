@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -159,7 +159,8 @@ class OrderedWriter(Generic[I]):
     """Takes items in order and fires their Deferreds, in order, when they are in the store.
 
     While the store is away everything waits and is tried again; `delay_seconds` says for how long. A batch that the store
-    refuses stops the writer from going on, loudly, until it is taken: facts are neither dropped nor reordered.
+    refuses, or that cannot be written for any other reason, stops the writer from going on, loudly, until it is taken:
+    facts are neither dropped nor reordered.
     """
 
     _log = Logger()
@@ -218,7 +219,7 @@ class OrderedWriter(Generic[I]):
         self._on_fenced.append(callback)
 
     def on_refused(self, callback: Callable[[str | None], object]) -> None:
-        """Call back with the reason when the store refuses a batch, and with None when it has taken it after all."""
+        """Call back with the reason when a batch is refused or fails, and with None when the store has it after all."""
         self._on_refused.append(callback)
 
     async def start(self) -> WriterRow:
@@ -310,6 +311,16 @@ class OrderedWriter(Generic[I]):
                     error=error,
                 )
                 self._tell_refused(f"the store refuses what {self.name} writes, which waits: {error}")
+                await self._rest(STUCK_RETRY_SECONDS)
+            except CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 (a fault of what writes must not end the writing in silence)
+                self._log.failure(
+                    "batch {batch} of the writer {name} cannot be written, and nothing behind it",
+                    batch=row.batch,
+                    name=self.name,
+                )
+                self._tell_refused(f"what {self.name} writes fails and waits: {type(error).__name__}: {error}")
                 await self._rest(STUCK_RETRY_SECONDS)
             else:
                 if self._is_refused:

@@ -5,7 +5,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
-from spire.database.errors import CommitUnknown, StoreDown, StoreError, StoreFault
+from spire.database.errors import CommitUnknown, StoreDown, StoreFault
 from spire.database.ordered_writer import Fenced, OrderedWriter, WriterRow, WriterStopped, WriterStore
 from spire.runtime.metrics import Metrics
 from spire.runtime.tasks import Tasks
@@ -17,8 +17,8 @@ class FaultyStore:
 
     def __init__(self, store: WriterStore[str]) -> None:
         self.store = store
-        self.before: list[StoreError] = []
-        self.after: list[StoreError] = []
+        self.before: list[Exception] = []
+        self.after: list[Exception] = []
         self.attempts: list[tuple[int, list[str]]] = []
 
     async def take_over(self) -> WriterRow:
@@ -33,7 +33,7 @@ class FaultyStore:
         await self.store.commit(row, items)
         self.fail(self.after)
 
-    def fail(self, errors: list[StoreError]) -> None:
+    def fail(self, errors: list[Exception]) -> None:
         """Raise the next error."""
         if errors:
             raise errors.pop(0)
@@ -164,6 +164,23 @@ class OrderedWriterContract:
         await gatherResults([first, second])
         self.assertEqual(self.stored(), ["a", "b"])
         self.assertEqual(told[1:], [None])
+
+    async def test_a_fault_that_is_no_store_error_is_told_and_tried_again(self) -> None:
+        """Whatever was wrong with writing the batch; nothing is lost, and what came later follows it."""
+        writer = await self.started()
+        self.faulty.before.append(ValueError("no such number"))
+        told: list[str | None] = []
+        writer.on_refused(told.append)
+        first = writer.add("a", position=1)
+        await self.resting()
+        self.assertEqual(told, ["what facts writes fails and waits: ValueError: no such number"])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        second = writer.add("b", position=2)
+        self.clock.advance(4.9)
+        self.assertEqual((first.called, second.called), (False, False))
+        self.clock.advance(0.2)
+        await gatherResults([first, second])
+        self.assertEqual((self.stored(), told[1:], writer.delay_seconds), (["a", "b"], [None], 0.0))
 
     async def test_a_second_process_fences_the_first(self) -> None:
         """The first stops at its next batch, fails what waits, and tells."""
