@@ -3,6 +3,8 @@
 A frame carries the offset at which its group began: everything before that offset was on the disk before the group was
 written. So a bad frame with nothing but frames of its own group behind it is a torn write, never acknowledged; a bad frame
 with a later group behind it is damage.
+
+Facts that are there together or not at all are a lot: every frame of it but the last says that more follows.
 """
 
 import struct
@@ -25,6 +27,7 @@ FRAME_BYTES = _FRAME.size
 _CHECKED = struct.Struct("<IIQq")
 
 MAX_PAYLOAD_BYTES = 32 * 1024 * 1024
+_MORE = 1 << 31  # beside the length: the next frame belongs to the same lot
 
 
 @frozen(kw_only=True)
@@ -48,7 +51,7 @@ class Frame:
 
 @frozen(kw_only=True)
 class Scan:
-    """What a file's bytes hold: the offsets of its good frames and where they end.
+    """What a file's bytes hold: the offsets of its good frames, without a lot that is not whole, and where they end.
 
     `damage` is the offset of a frame that was durable once and is not readable now; None for a torn or a whole tail.
     """
@@ -76,37 +79,53 @@ def decode_header(data: bytes | memoryview) -> FileHeader:
     return FileHeader(environment=Environment(environment), epoch=epoch, first_position=first, time=Timestamp(time))
 
 
-def encode_frame(payload: bytes, *, position: int, time: Timestamp, group: int) -> bytes:
-    """Return one frame; `group` is the offset in the file at which its group begins."""
-    checked = _CHECKED.pack(len(payload), group, position, time)
+def encode_frame(payload: bytes, *, position: int, time: Timestamp, group: int, more: bool = False) -> bytes:
+    """Return one frame; `group` is the offset in the file at which its group begins, `more` that its lot goes on."""
+    length = len(payload) | (_MORE if more else 0)
+    checked = _CHECKED.pack(length, group, position, time)
     checksum = zlib.crc32(payload, zlib.crc32(checked))
-    return _FRAME.pack(FRAME_MAGIC, checksum, len(payload), group, position, time) + payload
+    return _FRAME.pack(FRAME_MAGIC, checksum, length, group, position, time) + payload
 
 
-def decode_frame(data: bytes | memoryview, offset: int) -> tuple[Frame, int, int] | None:
-    """Read the frame at `offset`: the frame, its group's offset, its end. None if there is no good frame there."""
+@frozen(kw_only=True)
+class Found:
+    """A good frame, the offset of its group, where it ends, and whether its lot goes on behind it."""
+
+    frame: Frame
+    group: int
+    end: int
+    more: bool
+
+
+def decode_frame(data: bytes | memoryview, offset: int) -> Found | None:
+    """Read the frame at `offset`; None if there is no good frame there."""
     start = offset + FRAME_BYTES
     if start > len(data):
         return None
-    magic, checksum, length, group, position, time = _FRAME.unpack_from(data, offset)
+    magic, checksum, coded, group, position, time = _FRAME.unpack_from(data, offset)
+    length = coded & ~_MORE
     if magic != FRAME_MAGIC or length > MAX_PAYLOAD_BYTES or start + length > len(data) or group > offset:
         return None
     payload = bytes(data[start : start + length])
-    if zlib.crc32(payload, zlib.crc32(_CHECKED.pack(length, group, position, time))) != checksum:
+    if zlib.crc32(payload, zlib.crc32(_CHECKED.pack(coded, group, position, time))) != checksum:
         return None
-    return Frame(position=position, time=Timestamp(time), payload=payload), group, start + length
+    frame = Frame(position=position, time=Timestamp(time), payload=payload)
+    return Found(frame=frame, group=group, end=start + length, more=bool(coded & _MORE))
 
 
 def scan(data: bytes | memoryview, first_position: int) -> Scan:
     """Find the good frames of a file, whose first must have `first_position`."""
     offsets: list[int] = []
     offset = HEADER_BYTES
-    while (found := decode_frame(data, offset)) is not None and found[0].position == first_position + len(offsets):
+    whole = 0
+    while (found := decode_frame(data, offset)) is not None and found.frame.position == first_position + len(offsets):
         offsets.append(offset)
-        offset = found[2]
+        offset = found.end
+        if not found.more:
+            whole = len(offsets)
     if any(group > offset for group in _groups_behind(data, offset)):
         return Scan(offsets=offsets, end=offset, damage=offset)
-    return Scan(offsets=offsets, end=offset)
+    return Scan(offsets=offsets[:whole], end=offset if whole == len(offsets) else offsets[whole])
 
 
 def _groups_behind(data: bytes | memoryview, offset: int) -> Iterator[int]:
@@ -116,5 +135,5 @@ def _groups_behind(data: bytes | memoryview, offset: int) -> Iterator[int]:
     while place >= 0:
         found = decode_frame(data, offset + place)
         if found is not None:
-            yield found[1]
+            yield found.group
         place = rest.find(FRAME_MAGIC, place + 1)

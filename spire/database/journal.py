@@ -43,6 +43,9 @@ __all__ = [
 
 R = TypeVar("R")
 
+_Lot = list[tuple[bytes, Deferred[int]]]
+"""Payloads that become durable together or not at all, with who waits for each."""
+
 FILE_BYTES = 64 * 1024 * 1024
 GROUP_BYTES = 8 * 1024 * 1024
 
@@ -81,9 +84,9 @@ class Journal:
         )
         self._clock = clock
         self._run_in_thread = run_in_thread
-        self._waiting: list[tuple[bytes, Deferred[int]]] = []
+        self._waiting: list[_Lot] = []
         self._is_open = False
-        self._group: list[tuple[bytes, Deferred[int]]] = []
+        self._group: list[_Lot] = []
         self._is_writing = False
         self._is_broken = False
         self._closed: Deferred[None] | None = None
@@ -105,7 +108,7 @@ class Journal:
     @property
     def waiting(self) -> int:
         """How many appends wait to become durable."""
-        return len(self._waiting)
+        return sum(len(lot) for lot in self._waiting)
 
     def open(self) -> Iterator[Frame]:
         """Lock and check the files, repair a torn tail, and return every frame that is held, in order; also after `close`.
@@ -127,24 +130,21 @@ class Journal:
         All appends of a group fire in one reactor turn. Fails with JournalFull (later appends may succeed) or JournalFailed;
         everything that was appended before the caller could know fails too, so that nothing overtakes a lost fact.
         """
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise ValueError(f"a frame holds at most {MAX_PAYLOAD_BYTES} bytes, not {len(payload)}")
-        if not self._is_open or self._is_broken or self._closed is not None:
-            raise JournalFailed("the journal is not open")
-        durable: Deferred[int] = Deferred()
-        self._waiting.append((payload, durable))
-        self._begin()
+        (durable,) = self.append_many([payload])
         return durable
 
     def append_many(self, payloads: Sequence[bytes]) -> list[Deferred[int]]:
-        """Append several facts of one turn, in one group where it holds them."""
-        was_writing, self._is_writing = self._is_writing, True
-        try:
-            appended = [self.append(payload) for payload in payloads]
-        finally:
-            self._is_writing = was_writing
-        self._begin()
-        return appended
+        """Append several facts in one group, however large: after a failure or a crash all of them are there, or none."""
+        for payload in payloads:
+            if len(payload) > MAX_PAYLOAD_BYTES:
+                raise ValueError(f"a frame holds at most {MAX_PAYLOAD_BYTES} bytes, not {len(payload)}")
+        if not self._is_open or self._is_broken or self._closed is not None:
+            raise JournalFailed("the journal is not open")
+        lot: _Lot = [(payload, Deferred()) for payload in payloads]
+        if lot:
+            self._waiting.append(lot)
+            self._begin()
+        return [durable for _, durable in lot]
 
     def trim(self, position: int) -> Deferred[None]:
         """Delete the files that hold nothing behind `position`; the last file always stays. Fires when it is done."""
@@ -179,16 +179,17 @@ class Journal:
             began = self._clock.monotonic()
             try:
                 written = await self._run_in_thread(
-                    self._files.write, [payload for payload, _ in group], self._clock.now()
+                    self._files.write, [[payload for payload, _ in lot] for lot in group], self._clock.now()
                 )
             except JournalError as error:
                 self._failed(group, error)
                 continue
             last = self._files.commit(*written)
             self._seconds.labels(journal=self.name).observe(self._clock.monotonic() - began)
-            self._frames.labels(journal=self.name).inc(len(group))
-            self._bytes.labels(journal=self.name).inc(sum(len(payload) for payload, _ in group))
-            for position, (_, durable) in enumerate(group, last - len(group) + 1):
+            facts = [fact for lot in group for fact in lot]
+            self._frames.labels(journal=self.name).inc(len(facts))
+            self._bytes.labels(journal=self.name).inc(sum(len(payload) for payload, _ in facts))
+            for position, (_, durable) in enumerate(facts, last - len(facts) + 1):
                 durable.callback(position)
         self._group = []
         self._ended()
@@ -198,19 +199,19 @@ class Journal:
         if self._closed is not None and not self._closed.called:
             self._closed.callback(None)
 
-    def _next_group(self) -> list[tuple[bytes, Deferred[int]]]:
+    def _next_group(self) -> list[_Lot]:
         size = count = 0
-        for payload, _ in self._waiting:
-            size += len(payload) + FRAME_BYTES
+        for lot in self._waiting:
+            size += sum(len(payload) + FRAME_BYTES for payload, _ in lot)
             if count and size > GROUP_BYTES:
                 break
             count += 1
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
 
-    def _failed(self, group: list[tuple[bytes, Deferred[int]]], error: JournalError) -> None:
+    def _failed(self, group: list[_Lot], error: JournalError) -> None:
         """Fail a group and everything that waits behind it, in order."""
-        lost = group + self._waiting
+        lost = [each for lot in group + self._waiting for each in lot if not each[1].called]
         self._waiting = []
         self._failures.labels(journal=self.name).inc()
         self._log.error(
@@ -223,6 +224,5 @@ class Journal:
         """Something that nobody foresaw happened to the writing: say so, and fail what waits."""
         self._log.failure("the journal {name} is broken", failure=failure, name=self.name)
         self._is_broken = True
-        unanswered = [(payload, durable) for payload, durable in self._group if not durable.called]
-        self._failed(unanswered, JournalFailed("the journal is broken: see the log"))
+        self._failed(self._group, JournalFailed("the journal is broken: see the log"))
         self._ended()

@@ -204,22 +204,26 @@ class JournalFiles:
 
     # Appending, in the journal's thread.
 
-    def write(self, payloads: list[bytes], now: Timestamp) -> tuple[JournalFile, list[int], int]:
+    def write(self, lots: list[list[bytes]], now: Timestamp) -> tuple[JournalFile, list[int], int]:
         """Append a group and wait until the disk has it; the answer is what `commit` takes.
 
+        After a crash in between, a prefix of it may be there: of a lot all or nothing.
         Raises JournalFull with the file cut back, or JournalFailed.
         """
         if self._is_failed:
             raise JournalFailed("the journal failed before: the server must be started again")
-        size = sum(len(payload) for payload in payloads)
+        size = sum(len(payload) for lot in lots for payload in lot)
         file = self._file_for(size, now)
         assert self._fd is not None
         position, offset = file.last_position + 1, file.end
-        frames, offsets = [], []
-        for index, payload in enumerate(payloads):
-            frames.append(encode_frame(payload, position=position + index, time=now, group=file.end))
-            offsets.append(offset)
-            offset += len(frames[-1])
+        frames: list[bytes] = []
+        offsets: list[int] = []
+        for lot in lots:
+            for place, payload in enumerate(lot, 1):
+                at, more = position + len(frames), place < len(lot)
+                frames.append(encode_frame(payload, position=at, time=now, group=file.end, more=more))
+                offsets.append(offset)
+                offset += len(frames[-1])
         try:
             _write_at(self._fd, b"".join(frames), file.end)
             os.fdatasync(self._fd)
@@ -295,9 +299,9 @@ class JournalFiles:
                 first = max(after, file.first_position - 1) + 1
                 for position in range(first, min(through, file.last_position) + 1):
                     found = decode_frame(data, file.offsets[position - file.first_position])
-                    if found is None or found[0].position != position:
+                    if found is None or found.frame.position != position:
                         raise JournalCorrupt(f"{file.path.name}: position {position} cannot be read any more")
-                    yield found[0]
+                    yield found.frame
 
     def take_trimmed(self, position: int) -> list[Path]:
         """Forget the files that hold nothing behind `position`, but the last, and return what may be deleted."""

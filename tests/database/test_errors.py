@@ -20,6 +20,8 @@ from spire.database.errors import (
 )
 from spire.database.frames import (
     FileHeader,
+    Found,
+    Frame,
     decode_frame,
     decode_header,
     encode_frame,
@@ -90,15 +92,16 @@ class AddressTests(SynchronousTestCase):
 class FrameTests(SynchronousTestCase):
     """The journal's bytes."""
 
-    @given(payload=st.binary(max_size=200), position=st.integers(1, 2**63), flip=st.integers(0, 8 * 231))
+    @given(
+        payload=st.binary(max_size=200), position=st.integers(1, 2**63), more=st.booleans(), flip=st.integers(0, 1848)
+    )
     @settings(max_examples=150)
-    def test_any_flipped_bit_is_found(self, payload: bytes, position: int, flip: int) -> None:
+    def test_any_flipped_bit_is_found(self, payload: bytes, position: int, more: bool, flip: int) -> None:
         """A frame comes back as it was, or not at all."""
-        data = bytearray(b"x" * 70 + encode_frame(payload, position=position, time=Timestamp(5), group=64))
+        data = bytearray(b"x" * 70 + encode_frame(payload, position=position, time=Timestamp(5), group=64, more=more))
         found = decode_frame(bytes(data), 70)
-        assert found is not None
-        frame, group, end = found
-        self.assertEqual((frame.payload, frame.position, frame.time, group, end), (payload, position, 5, 64, len(data)))
+        frame = Frame(payload=payload, position=position, time=Timestamp(5))
+        self.assertEqual(found, Found(frame=frame, group=64, end=len(data), more=more))
         flip %= 8 * (len(data) - 70)
         data[70 + flip // 8] ^= 1 << flip % 8
         self.assertIsNone(decode_frame(bytes(data), 70))

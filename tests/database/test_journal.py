@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, execute
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.database import frames as coding
+from spire.database import journal as journal_module
 from spire.database.journal import (
     Frame,
     Journal,
@@ -150,6 +151,25 @@ class AppendTests(JournalCase):
         fired = journal.append_many([b"a", b"b", b"c"])
         self.assertEqual([self.successResultOf(each) for each in fired], [1, 2, 3])
         self.assertEqual(self.metrics.value("spire_journal_group_seconds_count", journal="facts"), 1)
+
+    def test_append_many_is_one_group_however_large(self) -> None:
+        """It takes all that is there at once; a torn write leaves nothing of it."""
+        self.patch(journal_module, "GROUP_BYTES", 100)
+        journal, _ = self.opened()
+        self.successResultOf(journal.append(b"kept"))
+        journal.append_many([b"x" * 90, b"y" * 90, b"z" * 90])
+        self.assertEqual(self.metrics.value("spire_journal_group_seconds_count", journal="facts"), 2)
+        self.crash(journal)
+        os.truncate(self.paths[0], self.paths[0].stat().st_size - 1)
+        self.assertEqual([frame.payload for frame in self.opened()[1]], [b"kept"])
+
+    def test_append_many_takes_all_or_nothing(self) -> None:
+        """One that is too large is refused with those before it."""
+        journal, _ = self.opened()
+        self.patch(journal_module, "MAX_PAYLOAD_BYTES", 100)
+        self.assertRaises(ValueError, journal.append_many, [b"a", b"b" * 101])
+        self.assertEqual(journal.append_many([]), [])
+        self.assertEqual(self.successResultOf(journal.append(b"c")), 1)
 
     def test_an_append_from_a_callback_comes_next(self) -> None:
         """A fact that another one leads to stands behind it."""
