@@ -23,7 +23,7 @@ from spire.wire.errors import Conflict, Forbidden, SpireError
 FRAME_RECORDS: Final = 16_384
 """Most records that batches are joined to in one frame."""
 GROUP_RECORDS: Final = 65_536
-"""Records after which a group takes no further batch."""
+"""Records after which a group takes no further batch, and those of a journal entry: whole books are removed in several."""
 
 Eligibility = Callable[[NDArray[np.uint64]], NDArray[np.uint16]]
 """What prints with these conditions count for."""
@@ -88,6 +88,19 @@ class Group:
     frames: list[Frame] = field(factory=list)
     outcomes: list[Outcome] = field(factory=list)
     undo: list[Callable[[], None]] = field(factory=list)
+
+    @property
+    def entries(self) -> list[list[Frame]]:
+        """The frames as they go to the journal: at most `GROUP_RECORDS` records an entry, where a frame alone has no more."""
+        entries: list[list[Frame]] = []
+        size = 0
+        for frame in self.frames:
+            size += frame.record_count
+            if not entries or size > GROUP_RECORDS:
+                entries.append([])
+                size = frame.record_count
+            entries[-1].append(frame)
+        return entries
 
 
 class Acceptance:
@@ -285,5 +298,7 @@ class Acceptance:
         records, before = self.sequences.assign(RecordType.BOOK, everything)
         group.undo.append(lambda: self.sequences.take_back(RecordType.BOOK, before))
         frame = Frame(kind=FrameKind.REMOVED, feed_session=number, time=now)
-        group.frames.append(evolve(frame, records={RecordType.BOOK: records}))
+        for begin in range(0, len(records), GROUP_RECORDS):
+            part = records[begin : begin + GROUP_RECORDS]
+            group.frames.append(evolve(frame, records={RecordType.BOOK: part}))
         return True

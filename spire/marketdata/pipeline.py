@@ -164,10 +164,14 @@ class Pipeline:
                 self._show()
                 continue
             self._is_writing = True
-            written = self._journal.append(encode_frames(group.frames))
-            written.addCallbacks(
-                self._durable, self._refused, callbackArgs=(group, answers), errbackArgs=(group, answers)
-            )
+            try:
+                *others, last = self._journal.append_many([encode_frames(frames) for frames in group.entries])
+            except Exception:  # noqa: BLE001 (nothing may stop the intake for good; it is logged and told)
+                self._give_back(Failure(), group, answers)
+                continue
+            for other in others:
+                other.addErrback(lambda _: None)  # the last one fails with them
+            last.addCallbacks(self._durable, self._refused, callbackArgs=(group, answers), errbackArgs=(group, answers))
 
     def _gathers(self) -> bool:
         """Return whether to wait for more: a flood is cheaper in few groups, a trickle is never held up."""
@@ -185,13 +189,16 @@ class Pipeline:
         self._advance()
         self._is_gathered = False
 
-    def _durable(self, position: int, group: Group, answers: list[Deferred[Opened | int]]) -> None:
+    def _durable(self, last: int, group: Group, answers: list[Deferred[Opened | int]]) -> None:
         self._is_writing = False
         if self._is_in_trouble:
             self._is_in_trouble = False
             self._trouble(None)
-        shown = [(frame, self.image.apply(position, frame)) for frame in group.frames]
-        self._storing.add(position, self.stored(group.frames))
+        entries = group.entries
+        shown = []
+        for position, frames in enumerate(entries, last - len(entries) + 1):
+            shown += [(frame, self.image.apply(position, frame)) for frame in frames]
+            self._storing.add(position, self.stored(frames))
         self._ready.append((group, answers, shown))
         self._advance()  # the disk works on the next group while this one is published
         self._show()
@@ -213,6 +220,11 @@ class Pipeline:
 
     def _refused(self, failure: Failure, group: Group, answers: list[Deferred[Opened | int]]) -> None:
         failure.trap(JournalError)
+        self._give_back(failure, group, answers)
+        self._advance()
+
+    def _give_back(self, failure: Failure, group: Group, answers: list[Deferred[Opened | int]]) -> None:
+        """Take back what a group assigned, and refuse its requests."""
         self._is_writing = False
         self._log.error("the journal refused {count} frames: {error}", count=len(group.frames), error=failure.value)
         self.acceptance.abandon(group)
@@ -223,7 +235,6 @@ class Pipeline:
         self._show()
         for answer in answers:
             answer.errback(error)
-        self._advance()
         self._rest()
 
     def _rest(self) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from spire.marketdata import acceptance
 from spire.marketdata.acceptance import (
     Acceptance,
     EndRequest,
@@ -176,6 +177,18 @@ class SessionTests(AcceptanceTestCase):
         removed = group.frames[0].records[RecordType.BOOK]
         self.assertEqual((removed["size"].tolist(), removed["sequence"].tolist()), ([0], [2]))
         self.assertEqual(len(self.image.books[1].rows), 0)
+
+    def test_a_large_book_is_removed_in_several_entries(self) -> None:
+        """Each takes no more than one of batches does; together they remove every row, in sequence."""
+        self.patch(acceptance, "GROUP_RECORDS", 4)
+        books = [row(instrument, BookSide.BID, price, 5) for instrument in (1, 2) for price in range(1, 6)]
+        self.durable(batch(1, 1, books=np.concatenate(books)))
+        group = self.durable(EndRequest(feed_session=1, connection="a"))
+        sizes = [[frame.record_count for frame in frames] for frames in group.entries]
+        self.assertEqual(sizes, [[4], [4], [2, 0]])
+        sequences = [frame.records[RecordType.BOOK]["sequence"].tolist() for frame in group.frames[:-1]]
+        self.assertEqual(sequences, [[6, 7, 8, 9], [10, 6, 7, 8], [9, 10]])
+        self.assertEqual((len(self.image.books[1].rows), len(self.image.books[2].rows)), (0, 0))
 
     def test_only_the_feed_itself_ends_its_session(self) -> None:
         """Another connection is refused."""

@@ -8,9 +8,11 @@ from unittest.mock import patch
 import numpy as np
 from twisted.internet.defer import Deferred
 
+from spire.database import journal
 from spire.database.errors import StoreDown
-from spire.database.journal import JournalFull
+from spire.database.journal import JournalFailed, JournalFull
 from spire.database.ordered_writer import MemoryWriterStore
+from spire.marketdata import acceptance
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.commands import PublishBatch
 from spire.marketdata.values import RecordType, ServedMarket, topic_of
@@ -332,6 +334,20 @@ class DeathTests(RoomTestCase):
         self.assertEqual(error.coded, "JOURNAL_FULL")
         self.flushLoggedErrors()
 
+    def test_a_journal_that_takes_nothing_at_all_refuses_and_the_server_stays(self) -> None:
+        """It may be broken for good, or a group may be none that it takes: feeds are told, and the rest goes on."""
+        feed = self.feed()
+        batch = trades([1]).tobytes()
+        for error in (JournalFailed("the journal is not open"), ValueError("a frame holds at most 1 byte")):
+            with patch.object(self.journal, "append_many", side_effect=error):
+                call = feed.connection.call(PublishBatch, feed_session=1, first=1, count=1, trades=batch)
+                self.assertEqual(self.refusal(call, Refused).coded, "JOURNAL_FAILED")
+            self.assertIn(str(error), str(self.trouble[-1]))
+        self.publish(feed, trades=trades([1]))
+        self.assertIsNone(self.trouble[-1])
+        self.assertEqual(self.result(self.client().snapshot(1)).trade_through, 1)
+        self.result(self.server.stop())
+
     def test_without_the_store_feeds_and_streams_go_on(self) -> None:
         """Memory answers what it holds; older history is UNAVAILABLE, not empty; afterwards all is stored."""
         feed, client = self.feed(), self.client()
@@ -451,6 +467,29 @@ class MarketTests(RoomTestCase):
         snapshot = self.result(client.snapshot(1))
         self.assertEqual((len(snapshot.book), snapshot.bbo_through), (0, 1))
         self.assertEqual([int(part["size"][-1]) for part in recorder.parts], [5, 0])
+
+    def test_a_book_that_fits_no_entry_of_the_journal_is_removed_in_several(self) -> None:
+        """All of it at once to whoever looks, and after a restart."""
+        self.patch(journal, "MAX_PAYLOAD_BYTES", 60_000)
+        self.patch(acceptance, "GROUP_RECORDS", 600)
+        client, recorder, feed = self.client(), Recorder(), self.feed()
+        for part in range(3):
+            rows = [row(1, BookSide.BID, 1 + part * 500 + place, 5) for place in range(500)]
+            self.publish(feed, books=np.concatenate(rows))
+        client.subscribe(RecordType.BOOK, 1, recorder, after=1500)
+        before = self.journal.position
+        self.result(feed.stop())
+        self.network.faults.refuse.add("127.0.0.1:20400")
+        self.network.drop(FEED_SERVICE)
+        self.clock.advance(10.2)
+        self.assertEqual(self.journal.position, before + 3)
+        self.crash()
+        self.network.faults.refuse.clear()
+        self.serve()
+        self.clock.advance(10)
+        snapshot = self.result(client.snapshot(1))
+        self.assertEqual((len(snapshot.book), snapshot.book_through), (0, 3000))
+        self.assertEqual(recorder.sequences, list(range(1501, 3001)))
 
     def test_an_ended_session_says_so(self) -> None:
         """Its market is stale at once, and keeps its time."""
