@@ -1,14 +1,16 @@
 """Market data for every other process: history, live streams, snapshots, and the state of each market."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
-from attrs import frozen
+from twisted.internet.defer import DeferredLock
 
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.commands import FindLastRecords, TakeSnapshot
 from spire.marketdata.market_time import STALE_SECONDS
+from spire.marketdata.snapshots import MarketSnapshot
 from spire.marketdata.values import (
+    BOOK,
     FEED_SESSIONS_TOPIC,
     FeedSessionState,
     Records,
@@ -26,24 +28,13 @@ from spire.values.environment import FeedKind
 from spire.values.time import Timestamp
 from spire.wire.channels import LogSubscription
 from spire.wire.client_session import ClientSession
-from spire.wire.errors import NotFound
+from spire.wire.errors import Invalid, NotFound, Unavailable
 from spire.wire.state_view import StateView
 from spire.wire.topics import Policy, StreamListener
 
-CALL_SECONDS = 10.0
-
-
-@frozen(kw_only=True)
-class MarketSnapshot:
-    """What is current of an instrument: at most one trade and one BBO, the whole book, and the sequences of the three topics."""
-
-    epoch: int
-    trade: Records
-    bbo: Records
-    book: Records
-    trade_through: int
-    bbo_through: int
-    book_through: int
+CALL_SECONDS: Final = 10.0
+READINGS: Final = 3
+"""How often a book is begun whose pages turn out not to belong together."""
 
 
 class MarketDataClient:
@@ -56,6 +47,7 @@ class MarketDataClient:
         self.session = session
         self._clock = session.subscriptions.clock
         self._markets: Markets | None = None
+        self._book_lock = DeferredLock()
 
     async def load(self, query: Query) -> Loaded[Records]:
         """Return the records of `query.topic` (`topic_of`); see `spire.series.loads.load`."""
@@ -87,32 +79,40 @@ class MarketDataClient:
             policy=policy,
         )
 
-    async def snapshot(self, instrument: int) -> MarketSnapshot:
-        """Return what is current of an instrument. Raises NotFound for an unknown one, Forbidden, Unavailable."""
-        pages: list[Records] = []
-        first: dict[str, Any] | None = None
-        while True:
-            offset = sum(len(page) for page in pages)
-            answer = await self.session.call(
-                TakeSnapshot, timeout_seconds=CALL_SECONDS, instrument=instrument, book_offset=offset
-            )
-            if first is None or answer["book_through"] != first["book_through"]:
-                pages = []  # the book moved between two pages: begin again
-                if offset:
-                    first = None
-                    continue
-                first = answer
-            pages.append(unpack(RecordType.BOOK, answer["book"]))
-            if sum(len(page) for page in pages) >= answer["book_rows"]:
-                break
-        return MarketSnapshot(
-            epoch=first["epoch"],
-            trade=unpack(RecordType.TRADE, answer["trade"]),
-            bbo=unpack(RecordType.BBO, answer["bbo"]),
-            book=joined(RecordType.BOOK, pages),
-            trade_through=answer["trade_through"],
-            bbo_through=answer["bbo_through"],
-            book_through=answer["book_through"],
+    async def snapshot(self, instrument: int, *, with_book: bool = True) -> MarketSnapshot:
+        """Return what is current of an instrument; without its book that is one call, however large the book is.
+
+        Books are read one after the other, because the server keeps one for the session. Raises NotFound for an unknown
+        instrument, Forbidden, Unavailable.
+        """
+        if not with_book:
+            return _snapshot([await self._page(instrument, without_book=True)])
+        async with self._book_lock:
+            for _ in range(READINGS):
+                pages = await self._pages(instrument)
+                if pages:
+                    return _snapshot(pages)
+        raise Unavailable("The book moved while it was read; ask again.")
+
+    async def _pages(self, instrument: int) -> list[dict[str, Any]]:
+        """Return the pages of a book, or nothing where they do not belong together: the server is another one by now."""
+        pages = [await self._page(instrument)]
+        first = pages[0]
+        offset = len(first["book"])
+        while offset < first["book_rows"] * BOOK.itemsize:
+            try:
+                page = await self._page(instrument, offset // BOOK.itemsize)
+            except Invalid:
+                return []
+            if (page["epoch"], page["book_through"]) != (first["epoch"], first["book_through"]) or not page["book"]:
+                return []
+            pages.append(page)
+            offset += len(page["book"])
+        return pages
+
+    async def _page(self, instrument: int, offset: int = 0, **options: bool) -> dict[str, Any]:
+        return await self.session.call(
+            TakeSnapshot, timeout_seconds=CALL_SECONDS, instrument=instrument, book_offset=offset, **options
         )
 
     async def last_records(self, instrument: int, trade_date: date) -> tuple[Records, Records]:
@@ -127,6 +127,19 @@ class MarketDataClient:
         if self._markets is None:
             self._markets = Markets(self.session)
         return self._markets
+
+
+def _snapshot(pages: list[dict[str, Any]]) -> MarketSnapshot:
+    first = pages[0]
+    return MarketSnapshot(
+        epoch=first["epoch"],
+        trade=unpack(RecordType.TRADE, first["trade"]),
+        bbo=unpack(RecordType.BBO, first["bbo"]),
+        book=joined(RecordType.BOOK, [unpack(RecordType.BOOK, page["book"]) for page in pages]),
+        trade_through=first["trade_through"],
+        bbo_through=first["bbo_through"],
+        book_through=first["book_through"],
+    )
 
 
 class Markets:

@@ -84,11 +84,17 @@ class CloseFeedSession(Command):
 class TakeSnapshot(Command):
     """Return what is current: packed records, with the sequences of the three topics that they belong to.
 
-    The book comes in pages of at most `BATCH_BYTES` from row `book_offset` on; `book_rows` is how many rows there are. Pages belong
-    together while `book_through` stays the same.
+    The book comes in pages of at most `BATCH_BYTES` from row `book_offset` on; `book_rows` is how many rows there are. What stands
+    behind the first page is of the same moment, also while the book moves: the server keeps it for the session until the last page
+    is read or another book of several pages begins. Then `book_through` differs from the first page's, and the reader begins again.
+    `without_book` asks for trade and BBO alone: the book has 0 rows then, and its sequence is 0.
     """
 
-    arguments = [(b"instrument", _IDENTITY), (b"book_offset", Integer(minimum=0))]
+    arguments = [
+        (b"instrument", _IDENTITY),
+        (b"book_offset", Integer(minimum=0)),
+        (b"without_book", Boolean(optional=True)),
+    ]
     response = [
         (b"epoch", Integer(minimum=0)),
         (b"trade", Bytes()),

@@ -17,6 +17,7 @@ from spire.marketdata.commands import (
 )
 from spire.marketdata.intake import PUBLISH, FeedIntake
 from spire.marketdata.server import MarketDataServer
+from spire.marketdata.snapshots import SnapshotPages
 from spire.marketdata.values import RecordType
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
@@ -79,21 +80,17 @@ class ClientResponders(CommandLocator):
     def __init__(self, session: Session, server: MarketDataServer) -> None:
         self._session = session
         self._server = server
+        self._pages = SnapshotPages()
+        session.on_close(self._pages.drop)
 
     @TakeSnapshot.responder
-    def take_snapshot(self, instrument: int, book_offset: int) -> dict[str, Any]:
-        """Answer what is current of an instrument."""
-        snapshot = self._server.snapshot(self._session, instrument, book_offset)
-        return {
-            "epoch": snapshot.epoch,
-            "trade": snapshot.trade.tobytes(),
-            "bbo": snapshot.bbo.tobytes(),
-            "book": snapshot.book.tobytes(),
-            "book_rows": snapshot.book_rows,
-            "trade_through": snapshot.trade_through,
-            "bbo_through": snapshot.bbo_through,
-            "book_through": snapshot.book_through,
-        }
+    def take_snapshot(self, instrument: int, book_offset: int, without_book: bool = False) -> dict[str, Any]:
+        """Answer what is current of an instrument, or the next page of what was."""
+        self._session.require(READ_ALL)
+        snapshot = self._pages.kept(instrument, book_offset)
+        if snapshot is None:
+            snapshot = self._server.snapshot(self._session, instrument, with_book=not without_book)
+        return self._pages.answer(instrument, snapshot, book_offset)
 
     @FindLastRecords.responder
     async def find_last_records(self, instrument: int, trade_date: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -16,7 +15,6 @@ from spire.database.ordered_writer import Fenced, OrderedWriter, WriterStopped
 from spire.marketdata.acceptance import Acceptance
 from spire.marketdata.archive import READ_ALL, Archive, Stretches
 from spire.marketdata.codecs import CODECS
-from spire.marketdata.commands import BATCH_BYTES
 from spire.marketdata.configuration import MarketDataSection
 from spire.marketdata.feed_session import FeedSessions
 from spire.marketdata.frames import Frame, FrameKind, decode_frames
@@ -26,9 +24,9 @@ from spire.marketdata.interfaces import IMarketDataStore
 from spire.marketdata.markets import Markets
 from spire.marketdata.pipeline import Pipeline, Portion, Storing
 from spire.marketdata.sequencing import Sequences
+from spire.marketdata.snapshots import MarketSnapshot
 from spire.marketdata.validation import Universe
 from spire.marketdata.values import (
-    BOOK,
     FEED_SESSIONS_TOPIC,
     FeedSessionState,
     Records,
@@ -40,31 +38,16 @@ from spire.marketdata.values import (
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
 from spire.values.environment import Environment
-from spire.wire.errors import Invalid, NotFound
+from spire.wire.errors import NotFound
 from spire.wire.log_topic import LogTopic
 from spire.wire.publisher import Publisher, Topic
 from spire.wire.server_session import Session
 from spire.wire.topics import ITopics
 
-_BOOK_PAGE: Final = BATCH_BYTES // BOOK.itemsize
 _REFRESH_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 0.5
 
 R = TypeVar("R")
-
-
-@frozen(kw_only=True)
-class Snapshot:
-    """What is current of one instrument, and the sequences of its three topics."""
-
-    epoch: int
-    trade: Records
-    bbo: Records
-    book: Records
-    book_rows: int
-    trade_through: int
-    bbo_through: int
-    book_through: int
 
 
 class Reference(Protocol):
@@ -213,23 +196,19 @@ class MarketDataServer:
         index = self._index(name)
         return self._topic(index, self._image.visible(index))
 
-    def snapshot(self, session: Session, instrument: int, book_offset: int) -> Snapshot:
-        """Return what is current of an instrument, with one page of its book. Raises Forbidden, NotFound, Invalid."""
+    def snapshot(self, session: Session, instrument: int, *, with_book: bool) -> MarketSnapshot:
+        """Return what is current of an instrument. Raises Forbidden, NotFound."""
         session.require(READ_ALL)
         self._known(instrument)
-        book = self._image.books.get(instrument)
-        rows = empty(RecordType.BOOK) if book is None else book.rows
-        if book_offset > len(rows):
-            raise Invalid(f"the book has {len(rows)} rows", argument="book_offset")
-        return Snapshot(
+        book = self._image.books.get(instrument) if with_book else None
+        return MarketSnapshot(
             epoch=self._epoch,
             trade=self._image.last(RecordType.TRADE, instrument),
             bbo=self._image.last(RecordType.BBO, instrument),
-            book=rows[book_offset : book_offset + _BOOK_PAGE],
-            book_rows=len(rows),
+            book=empty(RecordType.BOOK) if book is None else book.rows,
             trade_through=self._image.visible((RecordType.TRADE, instrument)),
             bbo_through=self._image.visible((RecordType.BBO, instrument)),
-            book_through=self._image.visible((RecordType.BOOK, instrument)),
+            book_through=self._image.visible((RecordType.BOOK, instrument)) if with_book else 0,
         )
 
     # What became durable

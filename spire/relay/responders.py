@@ -6,6 +6,7 @@ from twisted.protocols.amp import CommandLocator, IResponderLocator
 from zope.interface import implementer
 
 from spire.marketdata.commands import FindLastRecords, TakeSnapshot
+from spire.marketdata.snapshots import SnapshotPages
 from spire.relay.server import RelayServer
 from spire.series.gate import Gate
 from spire.wire.guard import Responders
@@ -19,11 +20,15 @@ class RelayResponders(CommandLocator):
     def __init__(self, session: Session, server: RelayServer) -> None:
         self._session = session
         self._server = server
+        self._pages = SnapshotPages()
+        session.on_close(self._pages.drop)
 
     @TakeSnapshot.responder
-    async def take_snapshot(self, instrument: int, book_offset: int) -> dict[str, Any]:
-        """Answer what is current of an instrument."""
-        return await self._server.snapshot(self._session, instrument, book_offset)
+    async def take_snapshot(self, instrument: int, book_offset: int, without_book: bool = False) -> dict[str, Any]:
+        """Answer what is current of an instrument, or the next page of what was."""
+        kept = self._pages.kept(instrument, book_offset)
+        snapshot = await self._server.snapshot(self._session, instrument, kept, with_book=not without_book)
+        return self._pages.answer(instrument, snapshot, book_offset if snapshot.book_through else 0)
 
     @FindLastRecords.responder
     async def find_last_records(self, instrument: int, trade_date: str) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """The Market Data Relay: Market Data for end users, one upstream subscription a topic however many they are."""
 
-from typing import Any, Final
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
 
+from attrs import evolve
 from zope.interface import implementer
 
-from spire.marketdata.commands import FindLastRecords, TakeSnapshot
-from spire.marketdata.values import FEED_SESSIONS_TOPIC, RecordType, parse_topic
+from spire.marketdata.client import MarketDataClient
+from spire.marketdata.commands import FindLastRecords
+from spire.marketdata.snapshots import MarketSnapshot
+from spire.marketdata.values import FEED_SESSIONS_TOPIC, RecordType, empty, parse_topic
 from spire.relay.history import UpstreamHistory
 from spire.relay.markets import MirroredMarkets
 from spire.relay.rights import Rights
@@ -18,14 +22,16 @@ from spire.wire.publisher import Publisher, Topic
 from spire.wire.server_session import Session
 from spire.wire.topics import ITopics
 
+R = TypeVar("R")
+
 CALL_SECONDS: Final = 10.0
 SWEEP_SECONDS: Final = 5.0
 """Topics without readers are looked for so often."""
 
-_SNAPSHOT_FIELDS: Final = {
-    RecordType.TRADE: {"trade": b"", "trade_through": 0},
-    RecordType.BBO: {"bbo": b"", "bbo_through": 0},
-    RecordType.BOOK: {"book": b"", "book_rows": 0, "book_through": 0},
+_NOTHING: Final[dict[RecordType, dict[str, Any]]] = {
+    RecordType.TRADE: {"trade": empty(RecordType.TRADE), "trade_through": 0},
+    RecordType.BBO: {"bbo": empty(RecordType.BBO), "bbo_through": 0},
+    RecordType.BOOK: {"book": empty(RecordType.BOOK), "book_through": 0},
 }
 """What stands in a snapshot for a type that the session may not see."""
 
@@ -51,6 +57,7 @@ class RelayServer:
     ) -> None:
         self.history = UpstreamHistory(upstream)
         self._upstream = upstream
+        self._market_data = MarketDataClient(upstream)
         self._rights = rights
         self._markets = markets
         self._publisher = publisher
@@ -94,19 +101,23 @@ class RelayServer:
             relayed.start()
         return await relayed.when_open()
 
-    async def snapshot(self, session: Session, instrument: int, book_offset: int) -> dict[str, Any]:
-        """Return Market Data's answer to TakeSnapshot; of a type that the session may not see, nothing and 0.
+    async def snapshot(
+        self, session: Session, instrument: int, kept: MarketSnapshot | None, *, with_book: bool
+    ) -> MarketSnapshot:
+        """Return Market Data's snapshot, or what the session goes on to read; of a type that it may not see, nothing and 0.
 
         Raises Forbidden where it may see none.
         """
-        visible = self._rights.visible(session.identity, instrument, tuple(RecordType))
-        offset = book_offset if RecordType.BOOK in visible else 0
-        answer = await self._ask(TakeSnapshot, instrument=instrument, book_offset=offset)
-        visible &= self._rights.visible(session.identity, instrument, tuple(RecordType))
-        for record_type, nothing in _SNAPSHOT_FIELDS.items():
-            if record_type not in visible:
-                answer |= nothing
-        return answer
+        types = tuple(RecordType) if with_book else (RecordType.TRADE, RecordType.BBO)
+        visible = self._rights.visible(session.identity, instrument, types)
+        snapshot = kept
+        if snapshot is None:
+            snapshot = await self._answered(
+                self._market_data.snapshot(instrument, with_book=RecordType.BOOK in visible)
+            )
+            visible &= self._rights.visible(session.identity, instrument, types)
+        hidden = {name: value for kind in set(RecordType) - visible for name, value in _NOTHING[kind].items()}
+        return evolve(snapshot, **hidden) if hidden else snapshot
 
     async def last_records(self, session: Session, instrument: int, trade_date: str) -> dict[str, Any]:
         """Return Market Data's answer to FindLastRecords; nothing of a type that the session may not see.
@@ -115,7 +126,11 @@ class RelayServer:
         """
         types = (RecordType.TRADE, RecordType.BBO)
         visible = self._rights.visible(session.identity, instrument, types)
-        answer = await self._ask(FindLastRecords, instrument=instrument, trade_date=trade_date)
+        answer = await self._answered(
+            self._upstream.call(
+                FindLastRecords, timeout_seconds=CALL_SECONDS, instrument=instrument, trade_date=trade_date
+            )
+        )
         visible &= self._rights.visible(session.identity, instrument, types)
         names = {RecordType.TRADE: "trade", RecordType.BBO: "bbo"}
         return {name: answer[name] if kind in visible else b"" for kind, name in names.items()}
@@ -136,9 +151,9 @@ class RelayServer:
             relayed.close()
             self._forget(relayed)
 
-    async def _ask(self, command: Any, **arguments: Any) -> dict[str, Any]:
+    async def _answered(self, asked: Awaitable[R]) -> R:
         try:
-            return await self._upstream.call(command, timeout_seconds=CALL_SECONDS, **arguments)
+            return await asked
         except (Forbidden, NotAuthenticated) as error:
             raise Unavailable(f"The relay may not read Market Data: {error.message}") from error
 

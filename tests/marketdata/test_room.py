@@ -3,6 +3,8 @@
 import errno
 import shutil
 from datetime import date
+from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -12,9 +14,12 @@ from spire.database import journal
 from spire.database.errors import StoreDown
 from spire.database.journal import JournalFailed, JournalFull
 from spire.database.ordered_writer import MemoryWriterStore
+from spire.feeds.client import FeedClient
 from spire.marketdata import acceptance
+from spire.marketdata.client import MarketDataClient
 from spire.marketdata.codecs import CODECS
-from spire.marketdata.commands import PublishBatch
+from spire.marketdata.commands import PublishBatch, TakeSnapshot
+from spire.marketdata.snapshots import SnapshotPages
 from spire.marketdata.values import RecordType, ServedMarket, topic_of
 from spire.series.filter import Compare, Operator
 from spire.series.loads import load
@@ -107,6 +112,92 @@ class PublishTests(RoomTestCase):
             self.publish(feed, books=np.concatenate(rows))
         snapshot = self.result(self.client().snapshot(1))
         self.assertEqual(snapshot.book["price"].tolist(), list(range(2500, 0, -1)))
+
+    def test_a_big_book_that_moves_is_read_as_it_was(self) -> None:
+        """Each page is of the moment of the first, however much changes between them."""
+        feed = self.feed()
+        self.big_book(feed)
+        client = self.client()
+        calls = self.moving(client, feed)
+        snapshot = self.result(client.snapshot(1))
+        self.assertEqual((len(calls), snapshot.book_through), (3, 1500))
+        self.assertEqual(snapshot.book["price"].tolist(), list(range(1500, 0, -1)))
+        self.assertTrue((snapshot.book["size"] == 5).all())
+
+    def test_two_who_read_books_on_one_session_take_turns(self) -> None:
+        """The server keeps one book for each session."""
+        feed = self.feed()
+        self.big_book(feed)
+        self.big_book(feed, 2)
+        client = self.client()
+        self.moving(client, feed)
+        both = [Deferred.fromCoroutine(client.snapshot(instrument)) for instrument in (1, 2)]
+        self.clock.advance(1)
+        self.assertEqual([len(self.successResultOf(one).book) for one in both], [1500, 1500])
+
+    def test_a_book_whose_pages_never_belong_together_is_unavailable(self) -> None:
+        """The reader is told; he does not begin again for ever."""
+        feed = self.feed()
+        self.big_book(feed)
+        client = self.client()
+        calls = self.moving(client, feed)
+        self.patch(SnapshotPages, "kept", lambda *_: None)
+        self.refusal(client.snapshot(1), Unavailable)
+        self.assertEqual(len(calls), 6)
+
+    def test_what_is_kept_for_a_reader_goes_with_the_last_page_or_with_him(self) -> None:
+        """A page asked for after that is of the current book."""
+        dropped: list[SnapshotPages] = []
+        original = SnapshotPages.drop
+
+        def drop(pages: SnapshotPages) -> None:
+            dropped.append(pages)
+            original(pages)
+
+        self.patch(SnapshotPages, "drop", drop)
+        feed = self.feed()
+        self.big_book(feed)
+        session = self.client().session
+        page = partial(session.call, TakeSnapshot, instrument=1)
+        self.result(page(book_offset=0))
+        self.publish(feed, books=row(1, BookSide.BID, 1, 6))
+        throughs = [self.result(page(book_offset=offset))["book_through"] for offset in (681, 1362, 681)]
+        self.assertEqual(throughs, [1500, 1500, 1501])
+        self.result(session.stop())
+        self.clock.advance(1)
+        self.assertEqual(len(dropped), 2)
+        self.assertIsNone(dropped[1].kept(1, 681))
+
+    def test_a_snapshot_without_the_book_is_one_call(self) -> None:
+        """However large the book is: nothing of it comes, and its sequence is 0."""
+        feed = self.feed()
+        self.big_book(feed)
+        self.publish(feed, trades=trades([1]), bbos=quotes([1]))
+        client = self.client()
+        calls = self.moving(client, feed)
+        snapshot = self.result(client.snapshot(1, with_book=False))
+        self.assertEqual((len(calls), len(snapshot.book), snapshot.book_through), (1, 0, 0))
+        self.assertEqual((snapshot.trade_through, snapshot.bbo_through), (1, 1))
+
+    def big_book(self, feed: FeedClient, instrument: int = 1) -> None:
+        """Publish a book of 1,500 rows, which are three pages."""
+        for part in range(3):
+            rows = [row(instrument, BookSide.BID, 1 + part * 500 + place, 5) for place in range(500)]
+            self.publish(feed, books=np.concatenate(rows))
+
+    def moving(self, client: MarketDataClient, feed: FeedClient) -> list[int]:
+        """Have the book change after each answer that a client gets; return the offsets that it asks for."""
+        call, offsets = client.session.call, []
+
+        async def moved(*command: Any, **arguments: Any) -> Any:
+            answer = await call(*command, **arguments)
+            offsets.append(arguments["book_offset"])
+            change = row(1, BookSide.BID, 1, 5 + len(offsets))
+            Deferred.fromCoroutine(feed.publish({RecordType.BOOK: change}, 1))
+            return answer
+
+        self.patch(client.session, "call", moved)
+        return offsets
 
     def test_a_conflating_reader_gets_the_latest(self) -> None:
         """The range stays covered."""
@@ -534,4 +625,4 @@ class ForbiddenTests(RoomTestCase):
         """A feed's session cannot read through the client's methods."""
         self.feed()
         (session,) = [each for each in self.factories[FEED_SERVICE].sessions if each.is_authenticated]
-        self.assertRaises(Forbidden, self.server.snapshot, session, 1, 0)
+        self.assertRaises(Forbidden, self.server.snapshot, session, 1, with_book=True)

@@ -105,6 +105,13 @@ class GrantTests(EntitlementTestCase):
         trade, bbo = self.run_(self.person.last_records(BAC, date(2013, 10, 8)))
         self.assertEqual((len(trade), len(bbo)), (0, 1))
 
+    def test_a_snapshot_without_the_book_needs_a_grant_of_what_it_holds(self) -> None:
+        """One of the book alone is none."""
+        self.grant(RecordType.BOOK)
+        self.assertEqual(len(self.run_(self.person.snapshot(BAC)).book), 1)
+        error = self.refusal(self.person.snapshot(BAC, with_book=False), Forbidden)
+        self.assertEqual(error.details, {"venue": "XNYS", "type": "TRADE,BBO"})
+
     def test_a_grant_of_every_venue_counts(self) -> None:
         """None in its terms is all of them."""
         self.grant(listing_venue=None)

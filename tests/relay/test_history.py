@@ -4,21 +4,24 @@ from datetime import date
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from spire.marketdata.codecs import CODECS
-from spire.marketdata.values import RecordType
+from spire.marketdata.commands import TakeSnapshot
+from spire.marketdata.values import RecordType, unpack
 from spire.relay import history, pages
 from spire.series.commands import Load
 from spire.series.filter import Compare, Operator
 from spire.series.loads import load
 from spire.series.query import Interruption, LimitFrom, Query
 from spire.values.environment import FeedKind
+from spire.values.orders import BookSide
 from spire.values.time import Timestamp
 from spire.wire.errors import Invalid, NotFound, Unavailable
 from spire.wire.stream_commands import FIRST_LOAD
-from tests.relay.room import BAC, LONG_AGO, MARKET_DATA, RELAY, SEES_ALL, RelayRoomTestCase, quotes, trades
+from tests.relay.room import BAC, LONG_AGO, MARKET_DATA, RELAY, SEES_ALL, RelayRoomTestCase, quotes, row, trades
 
 TOPIC = "trade/1"
 
@@ -105,6 +108,47 @@ class EqualityTests(QueryTestCase):
         theirs, ours = (self.run_(client.last_records(BAC, date(2013, 10, 8))) for client in (direct, relayed))
         self.assertEqual([part.tobytes() for part in ours], [part.tobytes() for part in theirs])
         self.assertEqual([len(part) for part in ours], [1, 1])
+
+
+class SnapshotTests(RelayRoomTestCase):
+    """A large book through a relay, which moves while it is read."""
+
+    def setUp(self) -> None:
+        """Publish a book of three pages."""
+        super().setUp()
+        self.market = self.feed()
+        for part in range(3):
+            rows = [row(BAC, BookSide.BID, 1 + part * 500 + place, 5) for place in range(500)]
+            self.publish(self.market, books=np.concatenate(rows))
+        self.client_session = self.client().session
+
+    def page(self, offset: int, **options: bool) -> Any:
+        """Return a page, and change the book then."""
+        answer = self.run_(self.client_session.call(TakeSnapshot, instrument=BAC, book_offset=offset, **options))
+        self.publish(self.market, books=row(BAC, BookSide.BID, 1, 6))
+        return answer
+
+    def test_its_pages_are_of_the_moment_of_the_first(self) -> None:
+        """And the next book is the current one."""
+        pages = [self.page(offset) for offset in (0, 681, 1362)]
+        self.assertEqual([page["book_through"] for page in pages], [1500] * 3)
+        book = unpack(RecordType.BOOK, b"".join(page["book"] for page in pages))
+        self.assertEqual((book["price"].tolist(), set(book["size"].tolist())), (list(range(1500, 0, -1)), {5}))
+        self.assertEqual(self.page(0)["book_through"], 1503)
+
+    def test_readers_do_not_disturb_each_other(self) -> None:
+        """The relay reads all of a book before it answers, one after the other."""
+        clients = [self.client() for _ in range(3)]
+        self.network.faults.delay_seconds = 0.01
+        asked = [Deferred.fromCoroutine(client.snapshot(BAC)) for client in clients]
+        self.platform.advance(2.0)
+        self.network.faults.delay_seconds = 0.0
+        self.assertEqual([len(self.successResultOf(one).book) for one in asked], [1500] * 3)
+
+    def test_without_the_book_it_is_not_read(self) -> None:
+        """Nothing of it comes, and its sequence is 0."""
+        answer = self.page(0, without_book=True)
+        self.assertEqual((answer["book"], answer["book_rows"], answer["book_through"]), (b"", 0, 0))
 
 
 class PageTests(QueryTestCase):
