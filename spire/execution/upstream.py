@@ -266,7 +266,7 @@ class MarketUpstream:
         self._without_store.add(number)
         taken = await self._taken(number)
         self._without_store.discard(number)
-        snapshot = await self._client.snapshot(number)
+        snapshot = await self._client.snapshot(number, with_book=False)
         past = [each for each in taken if each.quote_sequence <= snapshot.bbo_through]
         followed.epoch = snapshot.epoch
         after = snapshot.bbo_through

@@ -188,7 +188,7 @@ class MarketWatch:
 
     async def _begin(self, number: int, watched: Watched) -> None:
         """Take the snapshot, the last print that counts, and go on behind both."""
-        snapshot = await self._client.snapshot(number)
+        snapshot = await self._client.snapshot(number, with_book=False)
         prices = _quoted(evolve(UNSEEN, last_quote=watched.prices.last_quote), snapshot.bbo)
         trade = _counting(snapshot.trade)
         if not len(trade) and len(snapshot.trade):

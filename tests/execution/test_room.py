@@ -1,7 +1,10 @@
 """Order Execution with its clients, its upstreams and a feed: what traders see."""
 
+from typing import Any
+
 from spire.execution.values import OrderScope
 from spire.locator.values import Right
+from spire.marketdata.server import MarketDataServer
 from spire.values.amounts import whole
 from spire.values.orders import ExecType, Side, Status, TimeInForce, TradingSession
 from spire.wire.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable, Unsupported
@@ -57,6 +60,19 @@ class FillTests(ExecutionRoomTestCase):
         self.advance(5.0)
         self.assertEqual(self.follower.told()[:2], ["SUBMITTED", "NEW"])
         self.assertIn("TRADE 100@13.95", self.follower.told())
+
+    def test_quotes_are_followed_without_the_book(self) -> None:
+        """It may be large, and the order waits."""
+        asked: list[bool] = []
+        original = MarketDataServer.snapshot
+
+        def snapshot(*arguments: Any, with_book: bool) -> Any:
+            asked.append(with_book)
+            return original(*arguments, with_book=with_book)
+
+        self.patch(MarketDataServer, "snapshot", snapshot)
+        self.submit(Side.BUY, 100)
+        self.assertEqual(asked, [False])
 
     def test_orders_expire_at_the_end_of_their_session(self) -> None:
         """At 16:00 by the market's clock, confirmed by the venue; after it a DAY order is refused."""

@@ -9,6 +9,7 @@ from spire.accounting.position import Position
 from spire.database.errors import StoreDown, TooLong
 from spire.execution.client import OrderExecutionClient
 from spire.locator.directory import Directory
+from spire.marketdata.server import MarketDataServer
 from spire.risk import tap
 from spire.risk.kept import KeptPosition, Place, Saved
 from spire.risk.portfolios import Portfolios
@@ -97,6 +98,20 @@ class KeepingTests(RiskRoomTestCase):
         self.advance(1.0)
         portfolio, (position,) = self.run_(self.risk.load(self.account))
         self.assertEqual((position.quantity, portfolio.realised), (shares(60), -dollars(0.8)))
+
+    def test_marks_are_followed_without_the_book(self) -> None:
+        """It may be large, and positions would have no mark."""
+        asked: list[bool] = []
+        original = MarketDataServer.snapshot
+
+        def snapshot(*arguments: Any, with_book: bool) -> Any:
+            asked.append(with_book)
+            return original(*arguments, with_book=with_book)
+
+        self.submit(Side.BUY, 100)
+        self.patch(MarketDataServer, "snapshot", snapshot)
+        self.restart_risk()
+        self.assertEqual(set(asked), {False})
 
     def test_what_was_not_written_before_the_end_is_booked_again(self) -> None:
         """Positions and place are those of one moment, so that nothing is missing and nothing counts twice."""

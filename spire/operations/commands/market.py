@@ -80,7 +80,7 @@ async def quotes(spire: Spire, output: Output, tickers: tuple[str, ...], follow:
     await markets.view.when_ready()
     rows, seen = [], []
     for instrument in instruments:
-        snapshot = await spire.market_data.snapshot(instrument.instrument_id)
+        snapshot = await spire.market_data.snapshot(instrument.instrument_id, with_book=False)
         quote = bbo_of(snapshot.bbo[0]) if len(snapshot.bbo) else None
         last = trade_of(snapshot.trade[0]) if len(snapshot.trade) else None
         number = definitions.venues.by_mic(instrument.listing_venue).number

@@ -249,7 +249,7 @@ class Marks:
         markets = self._spire.market_data.markets()
         await markets.view.when_ready()
         listing = self._definitions.instruments.by_id(instrument_id).listing_venue
-        snapshot = await self._spire.market_data.snapshot(instrument_id)
+        snapshot = await self._spire.market_data.snapshot(instrument_id, with_book=False)
         if not len(snapshot.bbo) or markets.is_stale(self._definitions.venues.by_mic(listing).number):
             return None
         quote = bbo_of(snapshot.bbo[0])
