@@ -49,14 +49,20 @@ class Loaded(Generic[R]):
 
 
 class Attempt(Generic[R]):
-    """One Load over one connection: its chunks go to `take`, its end fires `done`; an Invalid of `take` ends it."""
+    """One Load over one connection: its chunks go to `take`, its end fires `done`; an Invalid of `take` ends it.
+
+    A chunk without records says how far the server has looked: `looked` hears it.
+    """
 
     _log = Logger()
 
-    def __init__(self, codec: Codec[R], take: Callable[[R, int], object], clock: Clock) -> None:
+    def __init__(
+        self, codec: Codec[R], take: Callable[[R, int], object], looked: Callable[[int], object], clock: Clock
+    ) -> None:
         self.done: Deferred[None] = Deferred()
         self._codec = codec
         self._take = take
+        self._looked = looked
         self._clock = clock
         self._last_heard = clock.monotonic()
         self._timer = clock.later(STALL_SECONDS, self._look)
@@ -76,6 +82,8 @@ class Attempt(Generic[R]):
                 self.ended(Internal("What took the records failed; the log says why."))
         if flags & SegmentFlags.END and not self.done.called:
             self.done.callback(None)
+        elif not records and not self.done.called:
+            self._looked(through)
 
     def ended(self, error: SpireError) -> None:
         """Fail."""
@@ -99,7 +107,9 @@ class Recovery(Generic[R]):
     """A query on its way to its end, over as many connections as it takes.
 
     `began(epoch, after)` is called before the first record, and again where another epoch makes everything received
-    void; `take(records)` gets the records in order, each once, and may raise Invalid to have no more of them.
+    void; `take(records)` gets the records in order, each once, and may raise Invalid to have no more of them. `through` is
+    where the topic stood when the server answered last. `alive()` is called when the server has answered, and when it says
+    that it still looks for records.
     """
 
     def __init__(
@@ -110,12 +120,15 @@ class Recovery(Generic[R]):
         *,
         began: Callable[[int, int], object],
         take: Callable[[R], object],
+        alive: Callable[[], object] = lambda: None,
     ) -> None:
+        self.through = 0
         self._session = session
         self._query = validate(query)
         self._codec = codec
         self._began = began
         self._take = take
+        self._alive = alive
         self._epoch: int | None = None
         self._received = 0
         self._last = 0
@@ -124,21 +137,20 @@ class Recovery(Generic[R]):
 
     async def run(self) -> tuple[int, int]:
         """Return (epoch, through) when all has been taken. Raises what the server refused with, or Unavailable."""
-        through = 0
         while True:
             rest = remainder(self._query, self._last, self._received)
             if rest is None:
                 assert self._epoch is not None
-                return self._epoch, through
+                return self._epoch, self.through
             try:
-                epoch, through = await self._attempt(rest)
+                epoch = await self._attempt(rest)
             except Unavailable as error:
                 if self._query.policy is Interruption.BREAK:
                     raise
                 await self._pause(error)
                 continue
             if epoch == self._epoch:
-                return epoch, through
+                return epoch, self.through
             self._epoch = None
             self._received = self._last = 0
 
@@ -153,23 +165,25 @@ class Recovery(Generic[R]):
         await clock.sleep(min(left, TO_SERVICES.delay(self._failures, subscriptions.chance)))
         await self._session.when_ready(left)
 
-    async def _attempt(self, query: Query) -> tuple[int, int]:
-        """Load once; where the epoch is not the one so far, nothing is taken and it alone tells."""
+    async def _attempt(self, query: Query) -> int:
+        """Load once and return the epoch; where it is not the one so far, nothing is taken and it alone tells."""
         subscriptions = self._session.subscriptions
-        attempt = Attempt(self._codec, self._received_some, subscriptions.clock)
+        attempt = Attempt(self._codec, self._received_some, self._looked, subscriptions.clock)
         number = subscriptions.open_load(attempt)
         finished = False
         try:
             answer = await self._session.call(Load, number=number, query=query)
             epoch: int = answer["epoch"]
+            self.through = answer["through"]
             if self._epoch is None:
                 self._epoch = epoch
                 self._began(epoch, (self._query.start_sequence or 1) - 1)
             elif epoch != self._epoch:
-                return epoch, 0
+                return epoch
+            self._alive()
             await attempt.done
             finished = True
-            return epoch, answer["through"]
+            return epoch
         finally:
             subscriptions.close_load(number)
             attempt.close()
@@ -183,11 +197,18 @@ class Recovery(Generic[R]):
             return  # the connection has gone, and the load with it
 
     def _received_some(self, records: R, through: int) -> None:
+        self._moved(through)
+        self._received += self._codec.size(records)
+        self._take(records)
+
+    def _looked(self, through: int) -> None:
+        self._moved(through)
+        self._alive()
+
+    def _moved(self, through: int) -> None:
         self._failures = 0
         self._progress = self._session.subscriptions.clock.monotonic()
-        self._received += self._codec.size(records)
-        self._last = through
-        self._take(records)
+        self._last = max(self._last, through)
 
 
 async def load(session: Connected, query: Query, codec: Codec[R]) -> Loaded[R]:

@@ -78,13 +78,14 @@ def _is_within(value: int | None, least: int, greatest: int) -> bool:
 
 
 def remainder(query: Query, last: int, received: int) -> Query | None:
-    """Return what to ask for after `received` records, the last with sequence `last`; None where nothing is left.
+    """Return what to ask for after `received` records, when all up to `last` was looked at; None where nothing is left.
 
-    Never the limit again: a TAIL's rest is everything after `last`, a HEAD's rest is what its limit leaves.
+    Never the limit again: a TAIL's rest is everything after `last`, a HEAD's rest is what its limit leaves. A TAIL of which
+    nothing was received begins anew: it is looked for from its end.
     """
-    if not received:
-        return query
     limit = query.limit
+    if not received and (not last or (limit is not None and query.limit_from is LimitFrom.TAIL)):
+        return query
     if limit is not None:
         if query.limit_from is LimitFrom.TAIL:
             limit = None

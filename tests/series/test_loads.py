@@ -31,6 +31,7 @@ class TickSeries:
         self.error: Exception | None = None
         self.fails_after: int | None = None
         self.hangs = False
+        self.empty_chunks = 0
         self.is_slow = False
         self.prepared = 0
 
@@ -60,6 +61,9 @@ class TickSeries:
         elif query.limit is not None:
             first = max(first, last - query.limit + 1)
         sent = 0
+        for number in range(self.empty_chunks):
+            await self.test.clock.sleep(STALL_SECONDS - 1)
+            yield HistoryChunk(payload=b"", count=0, after=first - 1 + number, through=first + number)
         while first <= last:
             await self.test.clock.sleep(0.01)
             if self.hangs:
@@ -180,6 +184,14 @@ class LoadTests(SeriesTestCase):
         self.assertEqual(self.streams.loads[-1].open_loads, 0)
         self.lose_connection()
 
+    def test_a_load_that_finds_nothing_for_long_goes_on(self) -> None:
+        """The server says how far it has looked."""
+        self.log_topic(through=10)
+        self.series.empty_chunks = 3
+        asked = self.ask(Query(topic="trade/1", policy=Interruption.BREAK))
+        self.clock.advance(3 * STALL_SECONDS)
+        self.assertEqual(len(self.successResultOf(asked).records), 10)
+
     def test_a_cancelled_load_ends_at_the_server(self) -> None:
         """The server stops reading when nobody waits."""
         self.log_topic(through=2_000_000)
@@ -273,6 +285,19 @@ class InterruptionTests(SeriesTestCase):
         self.assertEqual(len(self.series.queries), 2)
         self.assertGreater(self.series.queries[1].start_sequence, 10_001)
         self.assertIsNone(self.series.queries[1].limit)
+
+    def test_what_was_looked_at_in_vain_is_not_asked_for_again(self) -> None:
+        """And it counts as progress: who recovers waits from there on. A TAIL begins anew."""
+        self.log_topic(through=100)
+        self.series.empty_chunks = 3
+        asked = [self.ask(Query(topic="trade/1", limit=limit)) for limit in (None, 100)]
+        self.clock.advance(2 * STALL_SECONDS)
+        self.lose_connection()
+        self.series.empty_chunks = 0
+        self.reconnect()
+        self.clock.advance(10)
+        self.assertEqual([query.start_sequence for query in self.series.queries], [None, None, 3, None])
+        self.assertEqual([len(self.successResultOf(one).records) for one in asked], [98, 100])
 
     def test_another_epoch_begins_the_load_again(self) -> None:
         """Nothing of the former numbering is mixed with the new one."""
