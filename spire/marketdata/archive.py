@@ -9,7 +9,7 @@ from zope.interface import implementer
 from spire.database.errors import StoreDown
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.feed_session import FeedSessions
-from spire.marketdata.history import Wanted, read_forwards, read_tail
+from spire.marketdata.history import Wanted, read_backwards, read_forwards
 from spire.marketdata.image import Image, Index
 from spire.marketdata.interfaces import BlockRange, IMarketDataStore
 from spire.marketdata.validation import Universe
@@ -117,22 +117,27 @@ class Archive:
         total = 0
         try:
             if wanted.limit is not None and wanted.from_tail:
-                parts = await read_tail(self._store, resident, wanted)
-                reached = int(parts[0]["sequence"][0]) - 1 if parts else reached
-                for records in parts:
-                    chunk = _chunk(reached, records)
+                parts: list[Records] = []
+                async for records in read_backwards(self._store, resident, wanted):
+                    if len(records):
+                        parts.append(records)
+                    yield _nothing(reached, reached)  # the client learns that it is still looked for
+                reached = int(parts[-1]["sequence"][0]) - 1 if parts else reached
+                while parts:
+                    records = parts.pop()
+                    chunk = _chunk(reached, records, int(records["sequence"][-1]))
                     reached = chunk.through
                     yield chunk
             else:
-                async for records in read_forwards(self._store, resident, wanted):
-                    chunk = _chunk(reached, records)
+                async for part in read_forwards(self._store, resident, wanted):
+                    chunk = _chunk(reached, part.records, part.reached)
                     reached, total = chunk.through, total + chunk.count
                     yield chunk
         except StoreDown as error:
             raise Unavailable("The database is away and memory does not reach back so far; ask again later.") from error
         is_cut = wanted.limit is not None and not wanted.from_tail and total >= wanted.limit
         if reached < wanted.range.through and not is_cut:
-            yield HistoryChunk(payload=b"", count=0, after=reached, through=wanted.range.through)
+            yield _nothing(reached, wanted.range.through)
 
 
 @implementer(IHistory)
@@ -151,7 +156,9 @@ class Stretches:
         return self._archive.stretch(topic, after, through)
 
 
-def _chunk(after: int, records: Records) -> HistoryChunk:
-    return HistoryChunk(
-        payload=records.tobytes(), count=len(records), after=after, through=int(records["sequence"][-1])
-    )
+def _chunk(after: int, records: Records, through: int) -> HistoryChunk:
+    return HistoryChunk(payload=records.tobytes(), count=len(records), after=after, through=through)
+
+
+def _nothing(after: int, through: int) -> HistoryChunk:
+    return HistoryChunk(payload=b"", count=0, after=after, through=through)

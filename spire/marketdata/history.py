@@ -49,8 +49,16 @@ def select(records: Records, wanted: BlockRange, mask: Mask | None = None) -> Re
     return part if keep is None else part[keep]
 
 
-async def read_forwards(store: IMarketDataStore, resident: Sequence[Records], wanted: Wanted) -> AsyncIterator[Records]:
-    """Yield the records of a range in sequence order, up to the limit counted from its start.
+@frozen(kw_only=True)
+class Part:
+    """Records that pass, perhaps none, and the last sequence of the range that was looked at for them."""
+
+    records: Records
+    reached: int
+
+
+async def read_forwards(store: IMarketDataStore, resident: Sequence[Records], wanted: Wanted) -> AsyncIterator[Part]:
+    """Yield the records of a range in sequence order, up to the limit counted from its start, and pages without any.
 
     `resident` must have been taken when the range's `through` was: what is trimmed since then stands in the store.
     """
@@ -62,7 +70,9 @@ async def read_forwards(store: IMarketDataStore, resident: Sequence[Records], wa
         part = select(page.records, wanted.range, wanted.mask)[:left]
         if len(part):
             left = None if left is None else left - len(part)
-            yield part
+            yield Part(records=part, reached=int(part["sequence"][-1]))
+        elif page.reached is not None:
+            yield Part(records=part, reached=page.reached)
         if page.reached is None:
             break
         stored = evolve(stored, after=page.reached)
@@ -72,34 +82,33 @@ async def read_forwards(store: IMarketDataStore, resident: Sequence[Records], wa
         part = select(records, wanted.range, wanted.mask)[:left]
         if len(part):
             left = None if left is None else left - len(part)
-            yield part
+            yield Part(records=part, reached=int(part["sequence"][-1]))
 
 
-async def read_tail(store: IMarketDataStore, resident: Sequence[Records], wanted: Wanted) -> list[Records]:
-    """Return the last records of a range, `wanted.limit` at most, in sequence order."""
+async def read_backwards(
+    store: IMarketDataStore, resident: Sequence[Records], wanted: Wanted
+) -> AsyncIterator[Records]:
+    """Yield the last records of a range, `wanted.limit` at most, the last part first: one a page, perhaps empty."""
     left = wanted.limit if wanted.limit is not None else wanted.range.through
-    found: list[Records] = []
     for records in reversed(resident):
         part = select(records, wanted.range, wanted.mask)
         part = part[max(0, len(part) - left) :]
         if len(part):
-            found.append(part)
             left -= len(part)
+            yield part
         if left <= 0:
-            return found[::-1]
+            return
     boundary = _first_resident(resident, wanted.range)
     stored = evolve(wanted.range, through=min(wanted.range.through, boundary - 1))
     while stored.after < stored.through and left > 0:
         page = await store.read(stored, backwards=True)
         part = select(page.records, wanted.range, wanted.mask)
         part = part[max(0, len(part) - left) :]
-        if len(part):
-            found.append(part)
-            left -= len(part)
+        left -= len(part)
+        yield part
         if page.reached is None:
             break
         stored = evolve(stored, through=page.reached - 1)
-    return found[::-1]
 
 
 def _first_resident(resident: Sequence[Records], wanted: BlockRange) -> int:

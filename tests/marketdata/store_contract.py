@@ -7,7 +7,7 @@ import numpy as np
 from zope.interface.verify import verifyObject
 
 from spire.marketdata.frames import Frame, FrameKind
-from spire.marketdata.history import Wanted, read_forwards, read_tail
+from spire.marketdata.history import Wanted, read_backwards, read_forwards
 from spire.marketdata.interfaces import BlockRange, IMarketDataStore, Stored
 from spire.marketdata.sequencing import Sequences
 from spire.marketdata.values import Records, RecordType, joined
@@ -61,9 +61,9 @@ class MarketDataStoreContract:
         terms: dict[str, object] = {"record_type": RecordType.TRADE, "instrument": 1, "after": 0, "through": 10**6}
         wanted = Wanted(range=BlockRange(**{**terms, **changes}), limit=limit)  # type: ignore[arg-type]
         if backwards:
-            parts = await read_tail(self.store, [], wanted)
+            parts = [part async for part in read_backwards(self.store, [], wanted)][::-1]
         else:
-            parts = [part async for part in read_forwards(self.store, [], wanted)]
+            parts = [part.records async for part in read_forwards(self.store, [], wanted)]
         return joined(RecordType.TRADE, parts)
 
     async def test_it_is_a_store(self) -> None:

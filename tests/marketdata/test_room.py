@@ -15,10 +15,11 @@ from spire.database.errors import StoreDown
 from spire.database.journal import JournalFailed, JournalFull
 from spire.database.ordered_writer import MemoryWriterStore
 from spire.feeds.client import FeedClient
-from spire.marketdata import acceptance
+from spire.marketdata import acceptance, memory
 from spire.marketdata.client import MarketDataClient
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.commands import PublishBatch, TakeSnapshot
+from spire.marketdata.interfaces import BlockRange, StoredRecords
 from spire.marketdata.snapshots import SnapshotPages
 from spire.marketdata.values import RecordType, ServedMarket, topic_of
 from spire.series.filter import Compare, Operator
@@ -83,6 +84,31 @@ class PublishTests(RoomTestCase):
         condition = Compare(field="price", operator=Operator.GREATER, value=10_002)
         loaded = self.result(self.client().load(Query(topic=TRADES_1, filter=condition)))
         self.assertEqual(loaded.records["price"].tolist(), [10_003, 10_004])
+
+    def test_a_rare_filter_is_loaded_however_long_it_takes(self) -> None:
+        """The client hears that it is still looked for, from either end."""
+        self.patch(memory, "PAGE_BLOCKS", 1)
+        feed = self.feed()
+        for turn in range(20):
+            self.publish(feed, trades=trades([1] * 600, start_time=1000 + 600 * turn))
+            self.clock.advance(1)
+        read = self.store.read
+
+        async def slow(wanted: BlockRange, *, backwards: bool) -> StoredRecords:
+            await self.clock.sleep(5)
+            return await read(wanted, backwards=backwards)
+
+        self.patch(self.store, "read", slow)
+        client = self.client()
+        rare = Compare(field="price", operator=Operator.EQUAL, value=7)
+        asked = [
+            Deferred.fromCoroutine(
+                client.load(Query(topic=TRADES_1, filter=rare, policy=Interruption.BREAK, limit=limit))
+            )
+            for limit in (None, 1)
+        ]
+        self.clock.advance(150)
+        self.assertEqual([len(self.successResultOf(one).records) for one in asked], [0, 0])
 
     def test_a_follower_gets_past_and_future_once(self) -> None:
         """One hand-over."""
