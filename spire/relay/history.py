@@ -1,18 +1,21 @@
 """History out of Market Data, page by page: what a relay answers loads with, and resumes beyond its rings."""
 
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from attrs import evolve
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.values import Records, parse_topic
 from spire.relay import pages
 from spire.relay.pages import SharedPages
+from spire.runtime.clock import Clock
+from spire.runtime.waiters import Waiters
 from spire.series.interfaces import ISeries, Series
-from spire.series.loads import Connected, Loaded, load
+from spire.series.loads import Alive, Connected, Loaded, load
 from spire.series.query import Interruption, LimitFrom, Query, validate
 from spire.wire.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Unavailable
 from spire.wire.server_session import Session
@@ -21,8 +24,67 @@ from spire.wire.topics import HistoryChunk
 PAGES_AT_ONCE: Final = 48
 """Pages on their way from upstream at a time, which lets a session have 64 loads under way."""
 
+SIGN_SECONDS: Final = 10.0
+"""How often a reader is told that his page is still being read."""
+
 LARGEST_TAIL: Final = pages.PAGE
 """Records of a TAIL at most: it is in memory as a whole, as a page is, until its reader has taken it."""
+
+
+class Reading:
+    """A page on its way from upstream: first where its topic stands, then signs that it goes on, at last the page.
+
+    It may be long until a page is full, where a filter matches rarely; its reader would give it up in silence.
+    """
+
+    def __init__(
+        self, page: Callable[[Query, Alive], Coroutine[Any, Any, Loaded[Records]]], query: Query, clock: Clock
+    ) -> None:
+        self._clock = clock
+        self._signed = clock.monotonic()
+        self._standing: tuple[int, int] | None = None
+        self._ended: Loaded[Records] | Failure | None = None
+        self._waiting: Waiters[None] = Waiters()
+        self._loading = Deferred.fromCoroutine(page(query, self._goes_on))
+        self._loading.addBoth(self._end)
+
+    async def standing(self) -> tuple[int, int]:
+        """Return the epoch and where the topic stood. Raises what the page failed with."""
+        while self._standing is None and self._ended is None:
+            await self._waiting.join()
+        if self._standing is None:
+            page = self.page()
+            return page.epoch, page.through
+        return self._standing
+
+    async def signs(self) -> AsyncIterator[None]:
+        """Yield now and then, until the page is here or has failed."""
+        while self._ended is None:
+            await self._waiting.join()
+            if self._ended is None:
+                yield None
+
+    def page(self) -> Loaded[Records]:
+        """Return the page, behind the last sign. Raises what it failed with."""
+        assert self._ended is not None
+        if isinstance(self._ended, Failure):
+            self._ended.raiseException()
+        return self._ended
+
+    def stop(self) -> None:
+        """Read no further."""
+        self._loading.cancel()
+
+    def _goes_on(self, epoch: int, through: int) -> None:
+        now = self._clock.monotonic()
+        if self._standing is None or now - self._signed >= SIGN_SECONDS:
+            self._standing = (epoch, through)
+            self._signed = now
+            self._waiting.succeed(None)
+
+    def _end(self, result: Loaded[Records] | Failure) -> None:
+        self._ended = result
+        self._waiting.succeed(None)
 
 
 @implementer(ISeries)
@@ -54,9 +116,14 @@ class UpstreamHistory:
                 f"A relay takes the last {LARGEST_TAIL:,} records at most: ask for more by sequence or time.",
                 argument="limit",
             )
-        first = await self.page(query if is_tail else _portion(query, query.limit))
-        chunks = _tail(first) if is_tail else self._pages(query, first)
-        return Series(epoch=first.epoch, through=first.through, codec=CODECS[record_type], chunks=chunks)
+        first = self._read(query if is_tail else _portion(query, query.limit))
+        try:
+            epoch, through = await first.standing()
+        except BaseException:
+            first.stop()
+            raise
+        chunks = _Chunks(first, _tail(query, first) if is_tail else self._pages(query, first))
+        return Series(epoch=epoch, through=through, codec=CODECS[record_type], chunks=chunks)
 
     async def stretch(self, topic: str, epoch: int, after: int, through: int) -> AsyncIterator[HistoryChunk]:
         """Yield every record of a topic in a range of sequences of an epoch, of whatever feed session."""
@@ -73,39 +140,47 @@ class UpstreamHistory:
             raise Unavailable("Market Data has begun anew; ask again.")
         return found.records
 
-    async def page(self, query: Query) -> Loaded[Records]:
+    async def page(self, query: Query, alive: Alive = lambda _epoch, _through: None) -> Loaded[Records]:
         """Return all records of a query at once. Raises Unavailable while Market Data is away."""
         await self._slots.acquire()
         try:
-            return await load(
-                self._session, evolve(query, policy=Interruption.BREAK), CODECS[parse_topic(query.topic)[0]]
-            )
+            codec = CODECS[parse_topic(query.topic)[0]]
+            return await load(self._session, evolve(query, policy=Interruption.BREAK), codec, alive=alive)
         except (Forbidden, NotAuthenticated) as error:
             raise Unavailable(f"The relay may not read Market Data: {error.message}") from error
         finally:
             self._slots.release()
 
-    async def _pages(self, query: Query, page: Loaded[Records]) -> AsyncIterator[HistoryChunk]:
+    def _read(self, query: Query) -> Reading:
+        return Reading(self.page, query, self._session.subscriptions.clock)
+
+    async def _pages(self, query: Query, reading: Reading) -> AsyncGenerator[HistoryChunk, None]:
         """Yield the first page and those behind it, up to where the topic stood at the first."""
-        epoch = page.epoch
-        end = page.through if query.end_sequence is None else min(page.through, query.end_sequence)
+        epoch, through = await reading.standing()
+        end = through if query.end_sequence is None else min(through, query.end_sequence)
         left = query.limit
-        reached = (query.start_sequence or 1) - 1
-        while True:
-            count = len(page.records)
-            if count:
-                last = int(page.records["sequence"][-1])
-                yield _chunk(page.records, reached, last)
-                reached = last
-            is_last = count < _size(left)
-            if left is not None:
-                left -= count
-            if is_last or left == 0 or reached >= end:
-                return
-            rest = evolve(query, start_sequence=reached + 1, end_sequence=end)
-            page = await self.page(_portion(rest, left))
-            if page.epoch != epoch:
-                raise Unavailable("Market Data has begun anew; ask again.")
+        reached = _before(query)
+        try:
+            while True:
+                async for _ in reading.signs():
+                    yield _nothing(reached)
+                page = reading.page()
+                if page.epoch != epoch:
+                    raise Unavailable("Market Data has begun anew; ask again.")
+                count = len(page.records)
+                if count:
+                    last = int(page.records["sequence"][-1])
+                    yield _chunk(page.records, reached, last)
+                    reached = last
+                is_last = count < _size(left)
+                if left is not None:
+                    left -= count
+                if is_last or left == 0 or reached >= end:
+                    return
+                rest = evolve(query, start_sequence=reached + 1, end_sequence=end)
+                reading = self._read(_portion(rest, left))
+        finally:
+            reading.stop()
 
 
 def _size(left: int | None) -> int:
@@ -117,15 +192,44 @@ def _portion(query: Query, left: int | None) -> Query:
     return evolve(query, limit=_size(left), limit_from=LimitFrom.HEAD)
 
 
-async def _tail(found: Loaded[Records]) -> AsyncIterator[HistoryChunk]:
-    """Yield what is in memory already in portions, so that not all of it is copied at once."""
-    records = found.records
+def _before(query: Query) -> int:
+    return (query.start_sequence or 1) - 1
+
+
+async def _tail(query: Query, reading: Reading) -> AsyncGenerator[HistoryChunk, None]:
+    """Yield what is in memory then in portions, so that not all of it is copied at once."""
+    async for _ in reading.signs():
+        yield _nothing(_before(query))
+    records = reading.page().records
     reached = int(records["sequence"][0]) - 1 if len(records) else 0
     for begin in range(0, len(records), pages.PAGE):
         part = records[begin : begin + pages.PAGE]
         last = int(part["sequence"][-1])
         yield _chunk(part, reached, last)
         reached = last
+
+
+class _Chunks:
+    """The chunks of a load; to close them stops what is being read, also before anybody has taken one."""
+
+    def __init__(self, first: Reading, chunks: AsyncGenerator[HistoryChunk, None]) -> None:
+        self._first = first
+        self._chunks = chunks
+
+    def __aiter__(self) -> "_Chunks":
+        return self
+
+    def __anext__(self) -> Awaitable[HistoryChunk]:
+        return self._chunks.__anext__()
+
+    async def aclose(self) -> None:
+        """Take no more."""
+        self._first.stop()
+        await self._chunks.aclose()
+
+
+def _nothing(reached: int) -> HistoryChunk:
+    return HistoryChunk(payload=b"", count=0, after=reached, through=reached)
 
 
 def _chunk(records: Records, after: int, through: int) -> HistoryChunk:

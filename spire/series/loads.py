@@ -25,6 +25,14 @@ RECOVER_SECONDS: Final = 60.0
 """A query that recovers ends with Unavailable when it has made no progress for so long."""
 
 
+Alive = Callable[[int, int], object]
+"""Called with the epoch, and where the topic stood, when a load shows that it goes on."""
+
+
+def _ignore(_epoch: int, _through: int) -> None:
+    pass
+
+
 class Connected(Protocol):
     """The part of a `ClientSession` that loads need."""
 
@@ -108,8 +116,8 @@ class Recovery(Generic[R]):
 
     `began(epoch, after)` is called before the first record, and again where another epoch makes everything received
     void; `take(records)` gets the records in order, each once, and may raise Invalid to have no more of them. `through` is
-    where the topic stood when the server answered last. `alive()` is called when the server has answered, and when it says
-    that it still looks for records.
+    where the topic stood when the server answered last. `alive(epoch, through)` is called when the server has answered, and
+    whenever it shows that it goes on.
     """
 
     def __init__(
@@ -120,7 +128,7 @@ class Recovery(Generic[R]):
         *,
         began: Callable[[int, int], object],
         take: Callable[[R], object],
-        alive: Callable[[], object] = lambda: None,
+        alive: Alive = _ignore,
     ) -> None:
         self.through = 0
         self._session = session
@@ -180,7 +188,7 @@ class Recovery(Generic[R]):
                 self._began(epoch, (self._query.start_sequence or 1) - 1)
             elif epoch != self._epoch:
                 return epoch
-            self._alive()
+            self._alive(epoch, self.through)
             await attempt.done
             finished = True
             return epoch
@@ -197,27 +205,28 @@ class Recovery(Generic[R]):
             return  # the connection has gone, and the load with it
 
     def _received_some(self, records: R, through: int) -> None:
-        self._moved(through)
         self._received += self._codec.size(records)
         self._take(records)
+        self._looked(through)
 
     def _looked(self, through: int) -> None:
-        self._moved(through)
-        self._alive()
-
-    def _moved(self, through: int) -> None:
         self._failures = 0
         self._progress = self._session.subscriptions.clock.monotonic()
         self._last = max(self._last, through)
+        if self._epoch is not None:
+            self._alive(self._epoch, self.through)
 
 
-async def load(session: Connected, query: Query, codec: Codec[R]) -> Loaded[R]:
+async def load(session: Connected, query: Query, codec: Codec[R], *, alive: Alive = _ignore) -> Loaded[R]:
     """Return the records that `query` asks for.
 
     Under RECOVER a lost connection is waited for and the rest asked for; under BREAK, or when that takes too long, it
-    raises Unavailable. Raises what the server refuses the query with: an error is never an empty answer.
+    raises Unavailable. Raises what the server refuses the query with: an error is never an empty answer. For `alive` see
+    `Recovery`.
     """
     parts: list[R] = []
-    recovery = Recovery(session, query, codec, began=lambda _epoch, _after: parts.clear(), take=parts.append)
+    recovery = Recovery(
+        session, query, codec, began=lambda _epoch, _after: parts.clear(), take=parts.append, alive=alive
+    )
     epoch, through = await recovery.run()
     return Loaded(records=codec.join(parts), epoch=epoch, through=through)

@@ -168,11 +168,11 @@ class WithdrawalTests(EntitlementTestCase):
         self.patch(pages, "PAGE", 2)
         original, asked_for = self.relay.history.page, []
 
-        async def page(query: Query) -> Any:
+        async def page(*query: Any) -> Any:
             asked_for.append(query)
             if len(asked_for) == 2:
                 await self.clock.sleep(5.0)
-            return await original(query)
+            return await original(*query)
 
         self.patch(self.relay.history, "page", page)
         grant = self.grant()

@@ -8,8 +8,10 @@ import numpy as np
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
+from spire.marketdata import memory
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.commands import TakeSnapshot
+from spire.marketdata.interfaces import BlockRange, StoredRecords
 from spire.marketdata.values import RecordType, unpack
 from spire.relay import history, pages
 from spire.series.commands import Load
@@ -20,6 +22,7 @@ from spire.values.environment import FeedKind
 from spire.values.orders import BookSide
 from spire.values.time import Timestamp
 from spire.wire.errors import Invalid, NotFound, Unavailable
+from spire.wire.readers import end_iteration
 from spire.wire.stream_commands import FIRST_LOAD
 from tests.relay.room import BAC, LONG_AGO, MARKET_DATA, RELAY, SEES_ALL, RelayRoomTestCase, quotes, row, trades
 
@@ -198,6 +201,39 @@ class PageTests(QueryTestCase):
         self.platform.advance(5.0)
         self.assertEqual({len(self.successResultOf(one).records) for one in asked}, {200})
 
+    def slow_store(self, seconds: float) -> None:
+        """Have the store answer a block at a time, and take its time for it."""
+        read = self.store.read
+
+        async def slow(wanted: BlockRange, *, backwards: bool) -> StoredRecords:
+            await self.clock.sleep(seconds)
+            return await read(wanted, backwards=backwards)
+
+        self.patch(memory, "PAGE_BLOCKS", 1)
+        self.patch(self.store, "read", slow)
+
+    def test_a_page_that_fills_slowly_is_waited_for(self) -> None:
+        """The reader hears that it is still being read, page or TAIL."""
+        self.slow_store(40.0)
+        rare = Compare(field="price", operator=Operator.LESS_OR_EQUAL, value=10)
+        asked = [
+            Deferred.fromCoroutine(load(self.relayed, query, CODECS[RecordType.TRADE]))
+            for query in (
+                Query(topic=TOPIC, filter=rare, policy=Interruption.BREAK),
+                Query(topic=TOPIC, filter=rare, policy=Interruption.BREAK, limit=5),
+            )
+        ]
+        self.platform.advance(400.0)
+        self.assertEqual([len(self.successResultOf(one).records) for one in asked], [1, 1])
+
+    def test_a_load_that_is_cancelled_before_its_first_chunk_reads_no_further(self) -> None:
+        """Although its page was begun when it was answered."""
+        self.slow_store(5.0)
+        series = self.run_(self.relay.history.load(None, Query(topic=TOPIC)))
+        self.assertEqual(self.relay.history._slots.tokens, history.PAGES_AT_ONCE - 1)
+        self.run_(end_iteration(series.chunks))
+        self.assertEqual(self.relay.history._slots.tokens, history.PAGES_AT_ONCE)
+
     def test_a_cancelled_load_reads_no_further(self) -> None:
         """Its pages are the reader's own."""
         self.network.faults.delay_seconds = 0.01
@@ -283,10 +319,10 @@ class ErrorTests(QueryTestCase):
         original = self.relay.history.page
         pages = 0
 
-        async def page(wanted: Query) -> Any:
+        async def page(*wanted: Any) -> Any:
             nonlocal pages
             pages += 1
-            found = await original(wanted)
+            found = await original(*wanted)
             return found if pages < 3 else evolve(found, epoch=2)
 
         with patch.object(self.relay.history, "page", page):
