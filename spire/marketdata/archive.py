@@ -8,6 +8,7 @@ from zope.interface import implementer
 
 from spire.database.errors import StoreDown
 from spire.marketdata.codecs import CODECS
+from spire.marketdata.commands import LARGEST_TAIL
 from spire.marketdata.feed_session import FeedSessions
 from spire.marketdata.history import Wanted, read_backwards, read_forwards
 from spire.marketdata.image import Image, Index
@@ -52,11 +53,18 @@ class Archive:
     async def load(self, session: Session, query: Query) -> Series:
         """Return history as ISeries says. Without a feed session in the query, only primary ones are read.
 
-        Raises NotFound for a feed session that never was, also where ISeries does.
+        Raises NotFound for a feed session that never was, Invalid for a TAIL of more than `LARGEST_TAIL`, also where
+        ISeries does.
         """
         session.require(READ_ALL)
         validate(query)
         index = record_type, instrument = self._index_of(query.topic)
+        from_tail = query.limit_from is LimitFrom.TAIL
+        if from_tail and query.limit is not None and query.limit > LARGEST_TAIL:
+            raise Invalid(
+                f"Market Data takes the last {LARGEST_TAIL:,} records at most: ask for more by sequence or time.",
+                argument="limit",
+            )
         if query.feed_session is not None:
             self._sessions.get(query.feed_session)
         through = self._image.visible(index)
@@ -76,7 +84,7 @@ class Archive:
             ),
             mask=None if query.filter is None else to_numpy(query.filter, LAYOUTS[record_type], OPTIONAL[record_type]),
             limit=query.limit,
-            from_tail=query.limit_from is LimitFrom.TAIL,
+            from_tail=from_tail,
         )
         return Series(
             epoch=self._epoch, through=through, codec=CODECS[record_type], chunks=self._chunks(resident, wanted)

@@ -12,6 +12,9 @@ from spire.wire.commands import Command
 BATCH_BYTES: Final = 60_000
 """Bytes of one type's records in a batch; all types of a batch together must fit a box."""
 
+LARGEST_TAIL: Final = 65_536
+"""Records of a TAIL at most, here and at a relay: it is in memory as a whole before its first record can go."""
+
 _POSITION: Final = Integer(minimum=0)
 _IDENTITY: Final = Integer(minimum=1, maximum=2**32 - 1)
 

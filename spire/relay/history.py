@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from spire.marketdata.codecs import CODECS
+from spire.marketdata.commands import LARGEST_TAIL
 from spire.marketdata.values import Records, parse_topic
 from spire.relay import pages
 from spire.relay.pages import SharedPages
@@ -26,9 +27,6 @@ PAGES_AT_ONCE: Final = 48
 
 SIGN_SECONDS: Final = 10.0
 """How often a reader is told that his page is still being read."""
-
-LARGEST_TAIL: Final = pages.PAGE
-"""Records of a TAIL at most: it is in memory as a whole, as a page is, until its reader has taken it."""
 
 
 class Reading:
@@ -103,7 +101,7 @@ class UpstreamHistory:
     async def load(self, session: Session, query: Query) -> Series:  # noqa: ARG002 (the gate has checked it)
         """Return history as Market Data would. A TAIL is read in one go, anything else in pages from its start.
 
-        Raises NotFound for a topic that is no log, Invalid for a TAIL of more than a page.
+        Raises NotFound for a topic that is no log, Invalid for a TAIL of more than `LARGEST_TAIL`.
         """
         validate(query)
         try:

@@ -18,7 +18,7 @@ from spire.feeds.client import FeedClient
 from spire.marketdata import acceptance, memory
 from spire.marketdata.client import MarketDataClient
 from spire.marketdata.codecs import CODECS
-from spire.marketdata.commands import PublishBatch, TakeSnapshot
+from spire.marketdata.commands import LARGEST_TAIL, PublishBatch, TakeSnapshot
 from spire.marketdata.interfaces import BlockRange, StoredRecords
 from spire.marketdata.snapshots import SnapshotPages
 from spire.marketdata.values import RecordType, ServedMarket, topic_of
@@ -298,6 +298,19 @@ class RefusalTests(RoomTestCase):
         error = self.refusal(session.call(PublishBatch, feed_session=1, first=1, count=1, trades=b"garbage"), Invalid)
         self.assertIn("whole number", str(error))
         self.assertTrue(session.is_ready)
+
+    def test_a_tail_that_would_fill_the_memory_is_invalid(self) -> None:
+        """Also where there is less; more are asked by sequence or time, or from the head."""
+        self.publish(self.feed(), trades=trades([1]))
+        client = self.client()
+        error = self.refusal(client.load(Query(topic=TRADES_1, limit=LARGEST_TAIL + 1)), Invalid)
+        self.assertEqual(error.details["argument"], "limit")
+        self.assertIn("by sequence or time", error.message)
+        for query in (
+            Query(topic=TRADES_1, limit=LARGEST_TAIL),
+            Query(topic=TRADES_1, limit=LARGEST_TAIL + 1, limit_from=LimitFrom.HEAD),
+        ):
+            self.assertEqual(len(self.result(client.load(query)).records), 1)
 
     def test_a_feed_session_that_never_was_is_not_found(self) -> None:
         """An error never looks like an empty result."""

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from spire.marketdata import memory
 from spire.marketdata.codecs import CODECS
-from spire.marketdata.commands import TakeSnapshot
+from spire.marketdata.commands import LARGEST_TAIL, TakeSnapshot
 from spire.marketdata.interfaces import BlockRange, StoredRecords
 from spire.marketdata.values import RecordType, unpack
 from spire.relay import history, pages
@@ -264,10 +264,10 @@ class ErrorTests(QueryTestCase):
 
     def test_a_tail_that_would_fill_the_memory_is_invalid(self) -> None:
         """One of a page is answered; more are asked by sequence or time, or from the head."""
-        error = self.refused(Query(topic=TOPIC, limit=history.LARGEST_TAIL + 1), Invalid)
+        error = self.refused(Query(topic=TOPIC, limit=LARGEST_TAIL + 1), Invalid)
         self.assertEqual(error.details["argument"], "limit")
         self.assertIn("by sequence or time", error.message)
-        self.assertEqual(len(self.loaded(self.relayed, Query(topic=TOPIC, limit=history.LARGEST_TAIL)).records), 1_000)
+        self.assertEqual(len(self.loaded(self.relayed, Query(topic=TOPIC, limit=LARGEST_TAIL)).records), 1_000)
         head = Query(topic=TOPIC, limit=10**9, limit_from=LimitFrom.HEAD)
         self.assertEqual(len(self.loaded(self.relayed, head).records), 1_000)
 
