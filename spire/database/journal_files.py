@@ -114,7 +114,11 @@ class JournalFiles:
     # Opening.
 
     def open(self) -> None:
-        """Lock, look at every file, cut off a torn tail; raises what is wrong with the journal."""
+        """Lock, look at every file, cut off a torn tail; raises what is wrong with the journal.
+
+        What is whole may never have been synced: the process died behind the write. It counts from now on, so the disk must
+        have it first.
+        """
         self._directory.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         self.files = []
@@ -125,6 +129,8 @@ class JournalFiles:
                 self._open_file(path, first, day, is_last=index == len(names) - 1)
             if self.files:
                 self._fd = os.open(self.files[-1].path, os.O_WRONLY)
+                os.fdatasync(self._fd)
+            _sync_directory(self._directory)
         except BaseException:
             self.close()
             raise

@@ -313,6 +313,37 @@ class DamageTests(JournalCase):
         self.paths[0].write_bytes(b"X" + self.paths[0].read_bytes()[1:])
         self.assertRaises(JournalCorrupt, self.make().open)
 
+    def test_what_was_written_and_not_synced_is_synced_before_it_is_given_out(self) -> None:
+        """A process that was killed leaves it to the operating system, which may lose it yet."""
+        journal, _ = self.opened()
+        self.successResultOf(journal.append(b"kept"))
+        with mock.patch("os.fdatasync", side_effect=KeyboardInterrupt):
+            self.assertRaises(KeyboardInterrupt, journal._files.write, [[b"whole"]], self.clock.now())
+        self.crash(journal)
+        synced: list[str] = []
+        fdatasync, fsync = os.fdatasync, os.fsync
+
+        def sync(real: Callable[[int], None], descriptor: int) -> None:
+            synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+            real(descriptor)
+
+        self.patch(os, "fdatasync", lambda descriptor: sync(fdatasync, descriptor))
+        self.patch(os, "fsync", lambda descriptor: sync(fsync, descriptor))
+        journal = self.make()
+        frames = journal.open()
+        self.assertEqual(synced, [self.paths[0].name, self.directory.name])
+        self.assertEqual([frame.payload for frame in frames], [b"kept", b"whole"])
+        self.close(journal)
+
+    def test_a_disk_that_cannot_sync_opens_no_journal(self) -> None:
+        """And another process may try again."""
+        journal, _ = self.opened()
+        self.successResultOf(journal.append(b"kept"))
+        self.close(journal)
+        with mock.patch("os.fdatasync", side_effect=OSError(errno.EIO, "Input/output error")):
+            self.assertRaises(OSError, self.make().open)
+        self.assertEqual(len(self.opened()[1]), 1)
+
     def test_a_torn_group_with_whole_frames_behind_the_tear_is_cut_off(self) -> None:
         """Pages reach the disk in any order before the sync: the whole group was never acknowledged."""
         journal, _ = self.opened()
