@@ -221,7 +221,8 @@ class MySqlMarketDataStore:
             if tail is not None and not _follows(tail, records):
                 tail = self._stored_tail(transaction, kind, records)
             whole = records if tail is None else joined(kind, [tail, records])
-        self._tails[key] = whole if len(whole) < MERGE_BELOW else None
+        # A view would keep the whole portion alive.
+        self._tails[key] = whole.copy() if len(whole) < MERGE_BELOW else None
         return block_of(kind, whole)
 
     def _stored_tail(self, transaction: Transaction, kind: RecordType, records: Records) -> Records | None:

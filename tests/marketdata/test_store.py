@@ -56,6 +56,13 @@ class MySqlMarketDataStoreTests(MarketDataStoreContract, DatabaseTestCase):
         self.assertEqual(counts, [(30,), (3,)])
         self.assertEqual((await self.read())["sequence"].tolist(), list(range(1, 34)))
 
+    async def test_a_small_last_block_keeps_nothing_else_in_memory(self) -> None:
+        """A record of a quiet instrument comes among many of a busy one."""
+        await self.commit([self.opened(1), self.batch(1, RecordType.TRADE, trades([1] * 1000 + [2]))])
+        tail = self.store._tails[2, RecordType.TRADE]
+        assert tail is not None
+        self.assertIsNone(tail.base)
+
     async def test_grown_blocks_are_left_alone(self) -> None:
         """A block that has its size is not written again."""
         await self.commit([self.opened(1), self.batch(1, RecordType.TRADE, trades([1] * MERGE_BELOW))])
