@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -90,6 +90,7 @@ class Journal:
         self._is_writing = False
         self._is_broken = False
         self._closed: Deferred[None] | None = None
+        self._trimming = DeferredLock()
         self._seconds = metrics.histogram("spire_journal_group_seconds", "Write and sync of one group.", ["journal"])
         self._frames = metrics.counter("spire_journal_frames", "Frames made durable.", ["journal"])
         self._bytes = metrics.counter("spire_journal_bytes", "Bytes made durable.", ["journal"])
@@ -147,17 +148,21 @@ class Journal:
         return [durable for _, durable in lot]
 
     def trim(self, position: int) -> Deferred[None]:
-        """Delete the files that hold nothing behind `position`; the last file always stays. Fires when it is done."""
-        paths = self._files.take_trimmed(position)
+        """Delete the files that hold nothing behind `position`; the last file always stays. Fires when it is done.
 
-        async def delete() -> None:
-            if paths:
-                await self._run_in_thread(self._files.delete, paths)
+        One deletion is under way at a time. What could not be deleted (OSError) is tried again by the next trim, before
+        anything behind it.
+        """
+        self._files.forget(position)
+        return Deferred.fromCoroutine(self._delete())
 
-        return Deferred.fromCoroutine(delete())
+    async def _delete(self) -> None:
+        async with self._trimming:
+            if self._is_open and self._files.has_forgotten:
+                await self._run_in_thread(self._files.delete)
 
     async def close(self) -> None:
-        """Take no more, wait for what was appended, close the files."""
+        """Take no more, wait for what was appended and for what is being deleted, close the files."""
         if not self._is_open:
             return
         if self._closed is None:
@@ -165,8 +170,9 @@ class Journal:
             if not self._is_writing:
                 self._closed.callback(None)
         await self._closed
-        self._is_open = False
-        self._files.close()
+        async with self._trimming:
+            self._is_open = False
+            self._files.close()
 
     def _begin(self) -> None:
         if not self._is_writing and self._waiting:

@@ -100,6 +100,7 @@ class JournalFiles:
         self._fd: int | None = None
         self._is_failed = False
         self.files: list[JournalFile] = []
+        self._forgotten: list[Path] = []
 
     @property
     def first_position(self) -> int:
@@ -122,6 +123,7 @@ class JournalFiles:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         self.files = []
+        self._forgotten = []
         self._is_failed = False
         try:
             names = sorted(self._names(), key=lambda pair: pair[1])
@@ -309,17 +311,24 @@ class JournalFiles:
                         raise JournalCorrupt(f"{file.path.name}: position {position} cannot be read any more")
                     yield found.frame
 
-    def take_trimmed(self, position: int) -> list[Path]:
-        """Forget the files that hold nothing behind `position`, but the last, and return what may be deleted."""
-        trimmed = []
-        while len(self.files) > 1 and self.files[0].last_position <= position:
-            trimmed.append(self.files.pop(0).path)
-        return trimmed
+    @property
+    def has_forgotten(self) -> bool:
+        """Whether there are files to delete."""
+        return bool(self._forgotten)
 
-    def delete(self, paths: list[Path]) -> None:
-        """Delete files that were forgotten, oldest first, so that what a crash leaves has no hole."""
-        for path in paths:
-            path.unlink(missing_ok=True)
+    def forget(self, position: int) -> None:
+        """Forget the files that hold nothing behind `position`, but the last: they may be deleted."""
+        while len(self.files) > 1 and self.files[0].last_position <= position:
+            self._forgotten.append(self.files.pop(0).path)
+
+    def delete(self) -> None:
+        """Delete the files that were forgotten, oldest first, so that what a crash leaves has no hole.
+
+        One that cannot be deleted stays the first to be tried the next time. One thread at a time.
+        """
+        while self._forgotten:
+            self._forgotten[0].unlink(missing_ok=True)
+            del self._forgotten[0]
         _sync_directory(self._directory)
 
 

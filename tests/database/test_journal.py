@@ -257,6 +257,52 @@ class TrimTests(JournalCase):
         self.successResultOf(journal.trim(10))
         self.assertRaises(JournalTrimmed, journal.read, 0)
 
+    def test_a_file_that_cannot_be_deleted_keeps_those_behind_it(self) -> None:
+        """A hole would look like lost facts to the next start; the next trim tries again."""
+        journal = self.filled()
+        before = self.paths
+        with mock.patch("pathlib.Path.unlink", side_effect=OSError(errno.EIO, "Input/output error")):
+            self.failureResultOf(journal.trim(4), OSError)
+            self.failureResultOf(journal.trim(8), OSError)
+        self.assertEqual(self.paths, before)
+        self.successResultOf(journal.trim(4))
+        self.close(journal)
+        _, held = self.opened()
+        self.assertEqual(held[-1].position, 10)
+        self.assertLess(len(self.paths), len(before))
+
+    def test_one_deletion_is_under_way_at_a_time(self) -> None:
+        """A later one would leave a hole if the process died then; a journal is closed behind both."""
+        journal = self.filled()
+        self.threads.is_held = True
+        first, second = journal.trim(4), journal.trim(8)
+        closing = Deferred.fromCoroutine(journal.close())
+        self.assertEqual(len(self.threads.held), 1)
+        self.assertNoResult(closing)
+        self.threads.step()
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.successResultOf(closing)
+        self.threads.is_held = False
+        self.assertGreater(self.opened()[0].first_position, 5)
+
+    def test_a_file_that_fails_once_does_not_let_later_ones_go(self) -> None:
+        """Whichever trim comes next."""
+        journal = self.filled()
+        unlink, failing = Path.unlink, [True]
+
+        def fail_once(path: Path, *, missing_ok: bool) -> None:
+            if failing:
+                failing.pop()
+                raise OSError(errno.EIO, "Input/output error")
+            unlink(path, missing_ok=missing_ok)
+
+        with mock.patch("pathlib.Path.unlink", fail_once):
+            self.failureResultOf(journal.trim(4), OSError)
+            self.successResultOf(journal.trim(8))
+        self.close(journal)
+        self.assertEqual(self.opened()[1][-1].position, 10)
+
     def test_positions_go_on_after_everything_was_trimmed(self) -> None:
         """Also across restarts, on later days, with nothing in between."""
         journal = self.filled()
