@@ -161,11 +161,23 @@ class Image:
         return book
 
 
+class _Kept(NamedTuple):
+    """Records of a journal position, grouped by instrument."""
+
+    position: int
+    record_type: RecordType
+    records: Records
+
+
 class Resident:
-    """Visible records that only the journal holds, until the store has them."""
+    """Visible records that only the journal holds, until the store has them.
+
+    For each index it knows the frames that hold records of it: while the store is away there are many, and every load asks.
+    """
 
     def __init__(self) -> None:
-        self._frames: deque[tuple[int, RecordType, Records]] = deque()
+        self._frames: deque[_Kept] = deque()
+        self._by_index: dict[RecordType, dict[int, deque[_Kept]]] = {kind: {} for kind in RecordType}
         self._records = 0
 
     @property
@@ -175,23 +187,36 @@ class Resident:
 
     def add(self, position: int, record_type: RecordType, records: Records) -> None:
         """Keep records of a journal position, grouped by instrument."""
-        self._frames.append((position, record_type, records))
+        kept = _Kept(position, record_type, records)
+        self._frames.append(kept)
         self._records += len(records)
+        by_instrument = self._by_index[record_type]
+        for instrument in runs_of(records).instruments.tolist():
+            found = by_instrument.get(instrument)
+            if found is None:
+                by_instrument[instrument] = deque((kept,))
+            else:
+                found.append(kept)
 
     def parts(self, index: Index) -> list[Records]:
         """Return the resident records of an index, oldest first."""
         record_type, instrument = index
         found = []
-        for _, kind, records in self._frames:
-            if kind is record_type:
-                instruments = records["instrument"]
-                begin = int(np.searchsorted(instruments, instrument))
-                end = int(np.searchsorted(instruments, instrument, side="right"))
-                if begin < end:
-                    found.append(records[begin:end])
+        for kept in self._by_index[record_type].get(instrument, ()):
+            instruments = kept.records["instrument"]
+            begin = int(np.searchsorted(instruments, instrument))
+            end = int(np.searchsorted(instruments, instrument, side="right"))
+            found.append(kept.records[begin:end])
         return found
 
     def trim(self, position: int) -> None:
         """Drop what the store holds: everything up to a journal position."""
-        while self._frames and self._frames[0][0] <= position:
-            self._records -= len(self._frames.popleft()[2])
+        while self._frames and self._frames[0].position <= position:
+            kept = self._frames.popleft()
+            self._records -= len(kept.records)
+            by_instrument = self._by_index[kept.record_type]
+            for instrument in runs_of(kept.records).instruments.tolist():
+                found = by_instrument[instrument]
+                found.popleft()
+                if not found:
+                    del by_instrument[instrument]
