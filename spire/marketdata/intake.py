@@ -104,8 +104,8 @@ class FeedIntake:
         for kind in RecordType:
             venues = frozenset(market.venue for market in opened.session.serves if market.record_type is kind)
             self._served[number, kind] = venues
-        if session.id not in self._watched:  # it went while we wrote
-            self._pipeline.acceptance.detach(session.id)
+        if session.id not in self._watched:  # it went while its request waited
+            self._lost(session.id)
         self._markets.hear(number)
         self._markets.session_changed(number)
         self._log.info(

@@ -122,6 +122,7 @@ class RoomTestCase(SynchronousTestCase):
         self.trouble: list[str | None] = []
         self.sessions: list[ClientSession] = []
         self.before_write: Callable[[], None] = lambda: None
+        self.held: Deferred[None] | None = None
         self.serve()
 
     def serve(self) -> None:
@@ -193,8 +194,10 @@ class RoomTestCase(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(self.journal.close()))
 
     async def run_in_place(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
-        """Do a thread's work at once, or what the test does instead."""
+        """Do a thread's work at once or when `held` fires, or what the test does instead."""
         self.before_write()
+        if self.held is not None:
+            await self.held
         return function(*arguments)
 
     def write(self, items: Any) -> None:

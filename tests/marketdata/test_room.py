@@ -598,6 +598,25 @@ class MarketTests(RoomTestCase):
         self.assertEqual((len(snapshot.book), snapshot.bbo_through), (0, 1))
         self.assertEqual([int(part["size"][-1]) for part in recorder.parts], [5, 0])
 
+    def test_a_feed_that_goes_while_its_opening_waits_has_a_grace_period_too(self) -> None:
+        """It took the session over from its former connection, whose end means nothing any more."""
+        client, feed = self.client(), self.feed()
+        self.publish(feed, books=row(1, BookSide.BID, 10, 5))
+        again = self.make_feed()
+        self.held = held = Deferred()
+        self.send(feed, trades=trades([1]))
+        opening = Deferred.fromCoroutine(again.start(keeps_book=True)).addErrback(lambda _: None)
+        self.clock.advance(0.1)
+        self.moved(again.connection.stop())
+        self.held = None
+        held.callback(None)
+        for each in (feed, feed.connection):
+            self.moved(each.stop())
+        opening.cancel()
+        self.assertEqual(len(self.result(client.snapshot(1)).book), 1)
+        self.clock.advance(12)
+        self.assertEqual(len(self.result(client.snapshot(1)).book), 0)
+
     def test_a_book_that_fits_no_entry_of_the_journal_is_removed_in_several(self) -> None:
         """All of it at once to whoever looks, and after a restart."""
         self.patch(journal, "MAX_PAYLOAD_BYTES", 60_000)
