@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import click
-from attrs import evolve
+from attrs import evolve, field, frozen
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from spire.client.platform import Spire
 from spire.operations.commands.accounts import Names, principal
@@ -16,7 +17,7 @@ from spire.values.audit import AuditEvent, AuditQuery
 from spire.values.conversion import to_plain
 from spire.values.time import Timestamp, format_timestamp
 from spire.wire.client_session import ClientSession
-from spire.wire.errors import Forbidden, NotFound, SpireError, Unavailable
+from spire.wire.errors import Forbidden, Internal, NotFound, Overloaded, SpireError, Unavailable
 
 SERVERS: Final[Mapping[str, str]] = {
     "service-locator": "service_locator",
@@ -82,28 +83,54 @@ async def audit(
     For example: spire-admin audit --server administration --actor administrator --last 20
 
     "By" is the person, "Via" the service that acted for him, if one did. With --json each event is whole, with what
-    was before and after. A log that cannot be read is an error, behind what the others hold.
+    was before and after. Logs that cannot be read are an error that names them, behind what the others hold.
     """
     account = None if actor is None else await _account_id(spire, actor)
     query = AuditQuery(limit=min(limit, PAGE), actor=account, entity=entity, action=action, since=since, until=until)
     name = actor if account is None else None
     names = Names(spire, {spire.account_id: spire.account})
-    found: list[tuple[str, AuditEvent]] = []
-    failure: SpireError | None = None
-    for each, service in SERVERS.items():
-        if server not in (each, ALL):
-            continue
-        try:
-            session = spire.link.session if service == "service_locator" else await spire.ready(service)
-            found += [(each, event) for event in await _latest(session, query, limit, name, names)]
-        except Unavailable as error:
-            failure = Unavailable(f"The audit log of {each} is missing here: {error.message}", server=each)
-    latest = sorted(found, key=lambda one: one[1].time)[-limit:]
-    rows = [await event_row(each, event, names) for each, event in latest]
-    columns = [column for column in COLUMNS if column.key not in OPTIONAL or any(row[column.key] for row in rows)]
-    output.table(columns, rows, empty="No such events.")
-    if failure is not None:
-        raise failure
+    asked = [each for each in SERVERS if server in (each, ALL)]
+    reading = [Deferred.fromCoroutine(_read(spire, each, query, limit, name, names)) for each in asked]
+    try:
+        logs: list[_Log] = await gatherResults(reading, consumeErrors=True)
+    except FirstError as error:
+        error.subFailure.raiseException()
+    missing = {log.server: log.error for log in logs if log.error is not None}
+    found = sorted(((log.server, event) for log in logs for event in log.events), key=lambda one: one[1].time)
+    rows = [await event_row(each, event, names) for each, event in found[-limit:]]
+    if rows or not missing:
+        columns = [column for column in COLUMNS if column.key not in OPTIONAL or any(row[column.key] for row in rows)]
+        output.table(columns, rows, empty="No such events.")
+    if missing:
+        raise _missing(missing)
+
+
+@frozen(kw_only=True)
+class _Log:
+    """What was read of a server's log, or why it could not be read."""
+
+    server: str
+    events: list[AuditEvent] = field(factory=list)
+    error: SpireError | None = None
+
+
+async def _read(spire: Spire, server: str, query: AuditQuery, limit: int, name: str | None, names: Names) -> _Log:
+    """Read one log; whether others can be read does not depend on it."""
+    service = SERVERS[server]
+    try:
+        session = spire.link.session if service == "service_locator" else await spire.ready(service)
+        return _Log(server=server, events=await _latest(session, query, limit, name, names))
+    except (Unavailable, Overloaded, Internal) as error:
+        return _Log(server=server, error=error)
+
+
+def _missing(errors: Mapping[str, SpireError]) -> Unavailable:
+    """Return the error that names every log that could not be read, and why."""
+    servers = ", ".join(errors)
+    reasons = [error.message.rstrip(".") for error in errors.values()]
+    if len(errors) == 1:
+        return Unavailable(f"The audit log of {servers} is missing here: {reasons[0]}.", server=servers)
+    return Unavailable(f"The audit logs of {servers} are missing here: {'; '.join(reasons)}.", server=servers)
 
 
 async def _account_id(spire: Spire, name: str) -> int | None:

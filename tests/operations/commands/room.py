@@ -116,6 +116,12 @@ class CommandTestCase(SynchronousTestCase):
         self.assertEqual(result.exit_code, 0, result.stderr or repr(result.exception))
         return result.stdout
 
+    def refuse(self, *addresses: str) -> None:
+        """Let servers be away until the test ends."""
+        for address in addresses:
+            self.platform.network.faults.refuse.add(address)
+            self.addCleanup(self.platform.network.faults.refuse.discard, address)
+
     def make_person(self, name: str, role: str) -> None:
         """Make an account in a role, unless a test made it already."""
         if name not in self.passwords:

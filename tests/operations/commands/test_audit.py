@@ -39,13 +39,35 @@ class AuditTests(AdminTestCase):
 
     def test_a_log_that_cannot_be_read_is_an_error_behind_the_others(self) -> None:
         """Nobody takes the rest for all of it."""
-        self.platform.network.faults.refuse.add("127.0.0.1:21900")
-        self.addCleanup(self.platform.network.faults.refuse.discard, "127.0.0.1:21900")
+        self.refuse("127.0.0.1:21900")
         result = self.invoke("--json", "audit", account="administrator", main=main)
         self.assertEqual(result.exit_code, 1)
         self.assertGreater(len(result.stdout.splitlines()), 0)
         error = json.loads(result.stderr.splitlines()[-1])["error"]
         self.assertEqual((error["code"], error["details"]["server"]), ("UNAVAILABLE", "compliance"))
+
+    def test_every_log_that_cannot_be_read_is_named(self) -> None:
+        """They are waited for together, not one after the other."""
+        self.refuse("127.0.0.1:21900", "127.0.0.1:20600")
+        before = self.platform.clock.monotonic()
+        result = self.invoke("--json", "audit", account="administrator", main=main)
+        self.assertLess(self.platform.clock.monotonic() - before, 15.0)
+        self.assertEqual(result.exit_code, 1)
+        self.assertGreater(len(result.stdout.splitlines()), 0)
+        error = json.loads(result.stderr.splitlines()[-1])["error"]
+        self.assertEqual((error["code"], error["details"]["server"]), ("UNAVAILABLE", "compliance, risk"))
+        told = self.invoke("audit", account="administrator", main=main)
+        self.assertIn("The audit logs of compliance, risk are missing here: ", told.stderr)
+
+    def test_nobody_is_told_that_there_is_nothing_where_something_was_not_read(self) -> None:
+        """Only that the log is missing."""
+        words = ("audit", "--server", "compliance", "--action", "never")
+        self.assertIn("No such events.", self.note(*words))
+        self.refuse("127.0.0.1:21900")
+        result = self.invoke(*words, account="administrator", main=main)
+        self.assertEqual((result.exit_code, result.stdout), (1, ""))
+        self.assertIn("The audit log of compliance is missing here", result.stderr)
+        self.assertNotIn("No such events", result.stderr)
 
     def test_who_acted_through_a_service_is_named_before_it(self) -> None:
         """The person is found by his name, the service by its own."""
