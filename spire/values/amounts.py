@@ -120,7 +120,12 @@ def parse_amount(text: str, what: str = "amount") -> int:
     if sign:
         result = -result
     if not INT64_MIN <= result <= INT64_MAX:
-        raise ValueError(f"{text} is out of range for a {what}")
+        bound = (
+            f"the least {what} is {format_amount(INT64_MIN)}"
+            if sign
+            else f"the greatest {what} is {format_amount(INT64_MAX)}"
+        )
+        raise ValueError(f"{text} is out of range: {bound}")
     return result
 
 
@@ -136,7 +141,7 @@ def parse_quantity(text: str) -> Quantity:
 
 def parse_money(text: str) -> Money:
     """Return a decimal string as money; ValueError as for `parse_amount`."""
-    return Money(parse_amount(text, "money"))
+    return Money(parse_amount(text, "amount of money"))
 
 
 def format_amount(value: int) -> str:

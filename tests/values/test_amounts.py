@@ -81,8 +81,12 @@ class ParsingTests(SynchronousTestCase):
         self._refused("\u0661")
 
     def test_what_does_not_fit_64_bits_is_refused(self) -> None:
-        """One millionth more than the greatest amount is out of range."""
+        """One millionth more than the greatest amount is out of range; the text says which is the greatest, or the least."""
         self._refused("9223372036854.775808")
+        with self.assertRaisesRegex(ValueError, "the greatest price is 9223372036854.775807"):
+            parse_price("9223372036854.775808")
+        with self.assertRaisesRegex(ValueError, "the least price is -9223372036854.775808"):
+            parse_price("-9223372036854.775809")
 
     @given(SIXTY_FOUR_BITS)
     @QUICK

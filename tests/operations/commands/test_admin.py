@@ -250,6 +250,28 @@ class LimitTests(AdminTestCase):
         words = ("limits", "set", number, "--buying-power", "9", "--net-loss", "9", "--reason", "small")
         self.assertEqual(self.admin(*words)[0]["account"], "hugh")
 
+    def test_half_of_the_limits_is_sent_too_where_none_may_be_seen(self) -> None:
+        """The server refuses it, and its log tells who tried what."""
+        (made,) = self.admin("trader", "create", "hope", "--group", "gamma")
+        number = made["trading_account_id"]
+        error = self.refusal("limits", "set", number, "--net-loss", "9", "--reason", "half of it", account="gil")
+        self.assertEqual((error["code"], error["details"]["role"]), ("FORBIDDEN", "administrator"))
+        (event,) = self.admin("audit", "--server", "administration", "--entity", f"trading_account:{number}")
+        self.assertEqual((event["by"], event["outcome"], event["reason"]), ("gil", "FORBIDDEN", "half of it"))
+        self.assertEqual(json.loads(event["after"])["net_loss"], "9")
+        error = self.refusal("limits", "set", "987654", "--net-loss", "9", "--reason", "nobody's")
+        self.assertEqual(error["code"], "NOT_FOUND")
+        (event,) = self.admin("audit", "--server", "administration", "--entity", "trading_account:987654")
+        self.assertEqual((event["outcome"], event["reason"]), ("NOT_FOUND", "nobody's"))
+
+    def test_an_amount_that_no_number_holds_is_refused_with_the_greatest(self) -> None:
+        """Such a one cannot be sent."""
+        said = self.misused("limits", "set", "gil", "--net-loss", "99999999999999", "--reason", "a slip")
+        self.assertIn(
+            "99999999999999 is out of range: the greatest amount of money is 9223372036854.775807",
+            " ".join(said.split()),
+        )
+
     def test_a_loss_limit_of_nothing_says_what_it_does(self) -> None:
         """It is a value, and stops the account at once."""
         self.admin("trader", "create", "ivy", "--group", "gamma")
@@ -338,6 +360,16 @@ class EntitlementTests(AdminTestCase):
         rest = f"TRADE of XNYS (grant {second['grant_id']}), BOOK of XNYS (grant {third['grant_id']})"
         self.assertIn(f"Not known to be revoked: {rest}.", result.stderr)
         self.assertEqual(json.loads(result.stderr.splitlines()[-1])["error"]["code"], "UNAVAILABLE")
+
+    def test_who_may_not_see_a_grant_tries_to_revoke_it_all_the_same(self) -> None:
+        """The server refuses it, and its log tells who tried."""
+        (made,) = self.admin("account", "create", "lea", "--role", "trader:delta")
+        (grant,) = self.admin("entitle", "grant", "lea", "--venue", "XNYS", "--reason", "a guest")
+        words = ("entitle", "revoke", made["account_id"], "--grant", grant["grant_id"], "--reason", "not she")
+        self.assertEqual(self.refusal(*words, account="ida")["code"], "FORBIDDEN")
+        (event,) = self.admin("audit", "--server", "administration", "--actor", "ida")
+        self.assertEqual((event["action"], event["outcome"]), ("entitlement.revoke", "FORBIDDEN"))
+        self.assertEqual(event["reason"], "not she")
 
     def test_a_type_without_a_venue_is_refused(self) -> None:
         """A grant that is named by its number has its own."""
