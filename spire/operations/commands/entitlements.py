@@ -7,13 +7,13 @@ import click
 from spire.administration.values import EntitlementGrant, GrantMode, GrantTerms, SubscriberStatus
 from spire.client.platform import Spire
 from spire.marketdata.values import RecordType
-from spire.operations.commands.accounts import Names, account_argument, principal, reason_option
+from spire.operations.commands.accounts import Names, Principal, account_argument, principal, reason_option
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.parameters import MOMENT, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.values.codes import Venue
 from spire.values.time import Timestamp, format_timestamp
-from spire.wire.errors import NotFound, SpireError
+from spire.wire.errors import Forbidden, NotFound, SpireError
 
 SERVICE: Final = "administration_service"
 ALL: Final = "all"
@@ -145,7 +145,7 @@ async def revoke(
         raise click.UsageError("--type goes with --venue.")
     found = await principal(spire, account)
     await spire.ready(SERVICE)
-    grants = [one for one in await spire.administration.grants_of(found.entry_id) if one.revoked is None]
+    grants = [one for one in await _grants(spire, found, grant_id, reason) if one.revoked is None]
     meant = [one for one in grants if _is_meant(one, venue, record_type, grant_id)]
     if not meant:
         raise NotFound(_nothing_meant(found.name, grants, venue))
@@ -162,6 +162,16 @@ async def revoke(
     left = [str(one.grant_id) for one in grants if one not in meant and _still_shows(one, venue)]
     if left:
         output.note(f"{found.name} still sees data of {venue} by grant {', '.join(left)}.")
+
+
+async def _grants(spire: Spire, found: Principal, grant_id: int | None, reason: str) -> tuple[EntitlementGrant, ...]:
+    """Return the grants of an account; where they are not told, a single one is revoked unseen: the refusal is recorded."""
+    try:
+        return await spire.administration.grants_of(found.entry_id)
+    except (Forbidden, NotFound):
+        if grant_id is not None:
+            await spire.administration.revoke(grant_id, reason)
+        raise
 
 
 async def _revoke(

@@ -107,11 +107,9 @@ async def set_limits(
     """
     number = await trading_account_id(spire, account)
     await spire.ready(SERVICE)
-    former, refusal = await _former(spire, number)
+    former, refusal = await _former(spire, number)  # after a refusal the change is sent with what was given
     known = None if former is None else former.terms
-    if known is None and (buying_power is None or net_loss is None):
-        if refusal is not None:
-            raise refusal
+    if known is None and refusal is None and None in (buying_power, net_loss):
         raise click.UsageError("The limits were never set: name --buying-power and --net-loss.")
     terms = LimitTerms(
         currency=Currency(currency) if currency else await _currency(spire, number, known),
