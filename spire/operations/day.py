@@ -12,6 +12,7 @@ import click
 from spire.administration.values import current_day
 from spire.client.platform import Spire
 from spire.locator.values import DIRECTORY, Entry
+from spire.operations.commands.accounts import Names
 from spire.operations.commands.ending import JSON, Script
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.shell import Shell
@@ -82,7 +83,8 @@ def main(context: click.Context, home: Path | None, date: str | None, as_json: b
 
     async def body(spire: Spire) -> None:
         business_date = await date_to_open(spire, shell.output, zone) if wanted is None else wanted
-        await show_opened(spire, shell.output, business_date, await open_day(spire, business_date))
+        accounts = await open_day(spire, business_date)
+        await show_opened(shell.output, business_date, accounts, await _directory_names(spire))
 
     shell.run_as(make, body)
 
@@ -175,7 +177,7 @@ async def _patiently(call: Callable[[], Awaitable[R]], clock: Clock, deadlines: 
         await clock.sleep(AGAIN_SECONDS)
 
 
-async def show_opened(spire: Spire, output: Output, business_date: str, accounts: tuple[OpenedAccount, ...]) -> None:
+async def show_opened(output: Output, business_date: str, accounts: tuple[OpenedAccount, ...], names: Names) -> None:
     """Tell what was opened, untouched and kept."""
     counts = {outcome: sum(account.outcome == outcome for account in accounts) for outcome in OUTCOMES}
     told = ", ".join(f"{number} {OUTCOMES[outcome]}" for outcome, number in counts.items() if number)
@@ -183,32 +185,31 @@ async def show_opened(spire: Spire, output: Output, business_date: str, accounts
         {"business_date": business_date} | {OUTCOMES[outcome]: number for outcome, number in counts.items()},
         f"Business date {business_date} is open: {told or 'there is no trading account'}.",
     )
-    names = await _names(spire)
-    rows = (
+    rows = [
         {
-            "account": names.get(account.trading_account_id, str(account.trading_account_id)),
+            "account": await names.of(account.trading_account_id),
             "trading_account_id": str(account.trading_account_id),
             "outcome": account.outcome,
             "mode": account.mode.name,
             "reason": account.reason or None,
         }
         for account in sorted(accounts, key=lambda each: (list(OUTCOMES).index(each.outcome), each.trading_account_id))
-    )
+    ]
     if accounts:
         output.table(COLUMNS, rows)
     if counts["KEPT"]:
         output.note(KEPT_ADVICE)
 
 
-async def _names(spire: Spire) -> dict[int, str]:
-    """Return the names of the trading accounts; none where the Locator does not tell them."""
+async def _directory_names(spire: Spire) -> Names:
+    """Return the names of all entries: services follow the directory, and `operations_service` may read no single one."""
     view = spire.link.session.subscriptions.state(DIRECTORY, Entry)
     timer = spire.clock.later(NAMES_SECONDS, view.close)
     try:
         await view.when_ready()
-        return {entry.entry_id: entry.name for entry in view.rows.values()}
+        return Names(spire, {entry.entry_id: entry.name for entry in view.rows.values()})
     except SpireError:
-        return {}
+        return Names(spire)
     finally:
         view.close()
         if timer.active():

@@ -9,17 +9,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from click.testing import CliRunner, Result
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from spire.operations.commands.output import Output
 from spire.operations.day import FIRM_ZONE, KEPT_ADVICE, firm_date, firm_zone, main, show_opened
 from spire.operations.layout import Layout
 from spire.risk.values import ALREADY_OPEN, KEPT, OPENED, OpenedAccount
-from spire.testing.clock import ManualClock
 from spire.values.risk import RiskMode
 from spire.values.time import parse_timestamp
-from spire.wire.errors import Invalid, Unavailable
+from spire.wire.errors import Invalid
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOYMENT = 'environment = "DEMO"\n[locator]\naddresses = ["127.0.0.1:1"]\nauthority = "../authority.pem"\n'
@@ -64,28 +63,15 @@ class FirmDateTests(SynchronousTestCase):
         self.assertIn("administration.toml", self.assertRaises(Invalid, firm_zone, self.layout).message)
 
 
-class NoNames:
-    """A Locator that tells no names."""
-
-    async def when_ready(self) -> None:
-        """Be away."""
-        raise Unavailable("the Locator is away")
-
-    def close(self) -> None:
-        """Need nothing more."""
-
-
 class TellingTests(SynchronousTestCase):
     """What is told of a day that was opened."""
 
     def told(self, *accounts: OpenedAccount) -> tuple[list[str], str]:
         """Return the outcomes as they are listed, and what is noted beside them."""
         stdout, stderr = io.StringIO(), io.StringIO()
-        subscriptions = SimpleNamespace(state=lambda *_: NoNames())
-        link = SimpleNamespace(session=SimpleNamespace(subscriptions=subscriptions))
-        spire = cast("Any", SimpleNamespace(link=link, clock=ManualClock()))
+        names = cast("Any", SimpleNamespace(of=lambda number: succeed(f"account {number}")))
         output = Output(as_json=True, stdout=stdout, stderr=stderr)
-        self.successResultOf(Deferred.fromCoroutine(show_opened(spire, output, "2013-10-08", accounts)))
+        self.successResultOf(Deferred.fromCoroutine(show_opened(output, "2013-10-08", accounts, names)))
         rows = [json.loads(line) for line in stdout.getvalue().splitlines()]
         return [row["outcome"] for row in rows[1:]], " ".join(stderr.getvalue().split())
 

@@ -1,6 +1,6 @@
 """Accounts, trading accounts and groups as people name them, and their names for what servers number."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import click
@@ -23,27 +23,29 @@ account_argument = click.argument("account", metavar="ACCOUNT")
 reason_option = click.option("--reason", required=True, help="Why; it is kept with the change.")
 
 
-async def trading_accounts(spire: Spire) -> dict[int, str]:
+async def trading_accounts(spire: Spire, tell: Callable[[str], object] = lambda _: None) -> dict[int, str]:
     """Return the names of the trading accounts that the caller may see, by id.
 
-    Order Execution shows officers and auditors all of them; while it is away there are those that the directory shows.
+    Order Execution shows officers and auditors all of them; while it is away there are those that the directory shows,
+    and `tell` is told so.
     """
     found = {entry.entry_id: entry.name for entry in await spire.directory.trading_accounts()}
     try:
         await spire.ready(ORDERS)
         found |= {view.trading_account_id: view.name for view in await spire.orders.trading_accounts()}
-    except (Unavailable, Forbidden):
+    except (Unavailable, Forbidden) as error:
         if not found:
             raise
+        tell(f"Trading accounts on which you hold no right of your own are not known now: {error.message}")
     return found
 
 
-async def trading_account_id(spire: Spire, name: str) -> int:
+async def trading_account_id(spire: Spire, name: str, tell: Callable[[str], object] = lambda _: None) -> int:
     """Return the id of the trading account that is called so, or else a number as it is: the server says whether it is one.
 
     Raises NotFound for a name, and Invalid where two groups have one of that name or it is the number of another.
     """
-    return _the_one(name, await trading_accounts(spire))
+    return _the_one(name, await trading_accounts(spire, tell))
 
 
 def _the_one(name: str, accounts: Mapping[int, str]) -> int:
@@ -145,30 +147,33 @@ async def _group_places(spire: Spire) -> list[str]:
 
 
 class Names:
-    """The names of directory entries by id, each asked for once; the number where the caller may not see it."""
+    """The names of directory entries by id, each asked for once; the number where the caller may not see it.
+
+    They are the Locator's to tell: nobody waits for another server that has nothing else to say. Once it is away, it is
+    asked no more.
+    """
 
     def __init__(self, spire: Spire, known: Mapping[int, str] | None = None) -> None:
         self._directory = spire.directory
-        self.known: dict[int, str] = {0: SETUP} | dict(known or {})
+        self._is_away = False
+        self.known: dict[int, str] = {0: SETUP, spire.account_id: spire.account} | dict(known or {})
 
     async def of(self, entry_id: int) -> str:
         """Return the name of an entry."""
         if entry_id not in self.known:
-            try:
-                entry, _, _ = await self._directory.load(entry_id)
-                self.known[entry_id] = entry.name
-            except (NotFound, Forbidden, Unavailable):
-                self.known[entry_id] = str(entry_id)
+            self.known[entry_id] = str(entry_id) if self._is_away else await self._load(entry_id)
         return self.known[entry_id]
+
+    async def _load(self, entry_id: int) -> str:
+        try:
+            entry, _, _ = await self._directory.load(entry_id)
+        except (NotFound, Forbidden):
+            return str(entry_id)
+        except Unavailable:
+            self._is_away = True
+            return str(entry_id)
+        return entry.name
 
     async def of_one(self, entry_id: int | None) -> str | None:
         """Return the name of an entry, None for none."""
         return None if entry_id is None else await self.of(entry_id)
-
-
-async def names_after(spire: Spire) -> Names:
-    """Return names for the result of a change that was made: numbers must do where a server is away by now."""
-    try:
-        return Names(spire, await trading_accounts(spire))
-    except (Unavailable, Forbidden):
-        return Names(spire)

@@ -44,7 +44,7 @@ def open_(shell: Shell, date: str | None) -> None:
 
     async def body(spire: Spire) -> None:
         business_date = await date_to_open(spire, shell.output, zone) if wanted is None else wanted
-        await show_opened(spire, shell.output, business_date, await open_day(spire, business_date))
+        await show_opened(shell.output, business_date, await open_day(spire, business_date), Names(spire))
 
     shell.run(body)
 

@@ -8,10 +8,8 @@ from spire.client.platform import Spire
 from spire.execution.values import Halt, HaltRequest
 from spire.operations.commands.accounts import (
     Names,
-    names_after,
     reason_option,
     trading_account_id,
-    trading_accounts,
 )
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.parameters import time_or_none
@@ -58,7 +56,7 @@ async def list_halts(spire: Spire, output: Output) -> None:
     await spire.ready(SERVICE)
     view = spire.orders.halts()
     await view.when_ready()
-    names = Names(spire, await trading_accounts(spire))
+    names = Names(spire)
     rows = [await halt_row(view.rows[key], names) for key in sorted(view.rows, key=int)]
     view.close()
     output.table(COLUMNS, rows, empty="No halt is in force.")
@@ -89,7 +87,7 @@ async def set_halt(
         reason=reason,
     )
     outcome = await spire.orders.set_halt(request, timeout_seconds=HALT_SECONDS)
-    row = await halt_row(outcome.halt, await names_after(spire))
+    row = await halt_row(outcome.halt, Names(spire))
     if output.as_json:
         row["confirmed"] = [str(order_id) for order_id in outcome.confirmed]
         row["unconfirmed"] = [str(order_id) for order_id in outcome.unconfirmed]
@@ -121,7 +119,7 @@ async def release(
         scope = HaltScope.FIRM if account is None else HaltScope.TRADING_ACCOUNT
         halt_id = await _in_force(spire, scope, 0 if account is None else await trading_account_id(spire, account))
     ended = await spire.orders.release_halt(halt_id, reason)
-    output.table(RELEASED_COLUMNS, [await halt_row(ended, await names_after(spire))])
+    output.table(RELEASED_COLUMNS, [await halt_row(ended, Names(spire))])
 
 
 async def _in_force(spire: Spire, scope: HaltScope, scope_id: int) -> int:

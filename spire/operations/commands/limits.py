@@ -9,7 +9,6 @@ from spire.client.platform import Spire
 from spire.operations.commands.accounts import (
     Names,
     account_argument,
-    names_after,
     reason_option,
     trading_account_id,
     trading_accounts,
@@ -122,7 +121,7 @@ async def set_limits(
     )
     version = expected_version if expected_version is not None else 0 if former is None else former.version
     made = await spire.administration.set_limits(number, terms, expected_version=version, reason=reason)
-    output.table(COLUMNS, [await limits_row(made, await names_after(spire))])
+    output.table(COLUMNS, [await limits_row(made, Names(spire))])
     if not terms.net_loss:
         output.note(f"A loss limit of 0 stops {account} at once, before it has lost anything.")
 
@@ -176,16 +175,16 @@ async def history(spire: Spire, output: Output, account: str) -> None:
 
 async def tell_limits(spire: Spire, output: Output, account: str | None) -> None:
     """Show the limits and the risk state of one trading account, or of all that the caller sees."""
-    known = await trading_accounts(spire)
-    if account is not None:
-        number = await trading_account_id(spire, account)
-        known = {number: known.get(number, str(number))}
+    known: dict[int, str] = {}
+    if account is None:
+        known = await trading_accounts(spire, output.note)
+    meant = sorted(known) if account is None else [await trading_account_id(spire, account, output.note)]
     await spire.ready(SERVICE)
     names = Names(spire, known)
     rows = []
-    for number in sorted(known):
+    for number in meant:
         standing = await spire.administration.standing(number)
-        row: dict[str, Any] = {"account": known[number], "trading_account_id": str(number), "version": "0"}
+        row: dict[str, Any] = {"account": await names.of(number), "trading_account_id": str(number), "version": "0"}
         if standing.limits is not None:
             row = await limits_row(standing.limits, names)
         rows.append(row | await state_fields(standing.state, names))
@@ -203,9 +202,9 @@ async def tell_limits(spire: Spire, output: Output, account: str | None) -> None
 
 async def tell_history(spire: Spire, output: Output, account: str) -> None:
     """Show every version of a trading account's limits, then of its risk state."""
-    number = await trading_account_id(spire, account)
+    number = await trading_account_id(spire, account, output.note)
     await spire.ready(SERVICE)
-    names = Names(spire, await trading_accounts(spire))
+    names = Names(spire)
     limits = [await limits_row(version, names) for version in await spire.administration.limit_history(number)]
     states = [
         {"account": await names.of(number), "trading_account_id": str(number)} | await state_fields(state, names)

@@ -9,10 +9,8 @@ from spire.client.platform import Spire
 from spire.operations.commands.accounts import (
     Names,
     account_argument,
-    names_after,
     reason_option,
     trading_account_id,
-    trading_accounts,
 )
 from spire.operations.commands.following import follow_rows
 from spire.operations.commands.output import Column, Output, short_time
@@ -87,15 +85,15 @@ async def show(spire: Spire, output: Output, account: str | None, follow: bool) 
 
     Of an account that was stopped, and of a single one, the risk state is shown too: by whom, since when, and why.
     """
-    names = await trading_accounts(spire)
-    only = None if account is None else await trading_account_id(spire, account)
+    names = Names(spire)
+    only = None if account is None else await trading_account_id(spire, account, output.note)
     ticker = await tickers_of(spire)
     await spire.ready(SERVICE)
     if only is None:
         portfolios = await spire.risk.visible()
         only = portfolios[0].trading_account_id if len(portfolios) == 1 else None
     if only is None:
-        rows = [portfolio_row(portfolio, names, ticker) for portfolio in portfolios]
+        rows = [await portfolio_row(portfolio, names, ticker) for portfolio in portfolios]
         stopped = [row for row in rows if row["mode"] != RiskMode.ACTIVE.name]
         told = await _tell_why(spire, output, stopped, names)
         output.table(PORTFOLIO_COLUMNS, rows, empty="The Risk Server shows you no trading account.")
@@ -111,7 +109,7 @@ async def show(spire: Spire, output: Output, account: str | None, follow: bool) 
     states = {number: spire.administration.risk_states(number) for number in followed}
 
     def write(portfolio: Portfolio) -> None:
-        row = portfolio_row(portfolio, names, ticker)
+        row = _row(portfolio, names.known[portfolio.trading_account_id], ticker)
         state = states[portfolio.trading_account_id].rows.get(str(portfolio.trading_account_id))
         is_that = state is not None and state.version == portfolio.state_version
         row["state_reason"] = state.reason if state is not None and is_that else None
@@ -125,11 +123,9 @@ async def show(spire: Spire, output: Output, account: str | None, follow: bool) 
             view.close()
 
 
-async def _show_one(
-    spire: Spire, output: Output, number: int, names: dict[int, str], ticker: Callable[[int], str]
-) -> None:
+async def _show_one(spire: Spire, output: Output, number: int, names: Names, ticker: Callable[[int], str]) -> None:
     portfolio, positions = await spire.risk.load(number)
-    row = portfolio_row(portfolio, names, ticker)
+    row = await portfolio_row(portfolio, names, ticker)
     lines = [position_row(position, ticker) for position in positions]
     told = await _tell_why(spire, output, [row], names)
     if output.as_json:
@@ -141,9 +137,8 @@ async def _show_one(
     output.table(POSITION_COLUMNS, lines, empty="No positions.")
 
 
-async def _tell_why(spire: Spire, output: Output, rows: list[dict[str, Any]], known: dict[int, str]) -> bool:
+async def _tell_why(spire: Spire, output: Output, rows: list[dict[str, Any]], names: Names) -> bool:
     """Put the risk state as Administration has it into the rows; return whether it could be asked."""
-    names = Names(spire, known)
     try:
         if rows:
             await spire.ready(ADMINISTRATION)
@@ -171,16 +166,18 @@ async def release(spire: Spire, output: Output, account: str, reason: str, new_b
     number = await trading_account_id(spire, account)
     await spire.ready(SERVICE)
     portfolio = await spire.risk.release(number, reason, new_baseline=new_baseline)
-    names = await names_after(spire)
-    output.table(PORTFOLIO_COLUMNS, [portfolio_row(portfolio, names.known, await tickers_of(spire))])
+    output.table(PORTFOLIO_COLUMNS, [await portfolio_row(portfolio, Names(spire), await tickers_of(spire))])
 
 
-def portfolio_row(portfolio: Portfolio, names: dict[int, str], ticker: Callable[[int], str]) -> dict[str, Any]:
+async def portfolio_row(portfolio: Portfolio, names: Names, ticker: Callable[[int], str]) -> dict[str, Any]:
     """Return one line of accounts."""
-    number = portfolio.trading_account_id
+    return _row(portfolio, await names.of(portfolio.trading_account_id), ticker)
+
+
+def _row(portfolio: Portfolio, name: str, ticker: Callable[[int], str]) -> dict[str, Any]:
     return {
-        "account": names.get(number, str(number)),
-        "trading_account_id": str(number),
+        "account": name,
+        "trading_account_id": str(portfolio.trading_account_id),
         "mode": portfolio.mode.name,
         "day_profit": format_amount(portfolio.day_profit),
         "net_loss": amount_or_none(portfolio.net_loss),

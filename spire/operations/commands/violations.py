@@ -62,7 +62,7 @@ async def violations(
     """
     if account is not None and group_name is not None:
         raise click.UsageError("--account and --group exclude each other.")
-    known = await trading_accounts(spire)
+    known = await trading_accounts(spire, output.note)
     entry_id, followed = await _meant(spire, known, account, group_name)
     ticker = await tickers_of(spire)
     await spire.ready(SERVICE)

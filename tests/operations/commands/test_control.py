@@ -238,6 +238,7 @@ class DayTests(CommandTestCase):
         self.assertEqual((row["business_date"], row["state"]), ("2013-10-08", "open"))
         said, *accounts = self.admin("day", "open", "--date", "2013-10-09")
         self.assertEqual((said["business_date"], said["opened"]), ("2013-10-09", 1))
+        self.assertEqual([row["account"] for row in accounts], ["demo_trader"])
         self.assertEqual([row["state"] for row in self.admin("day", "show")], ["closed", "open"])
         error = self.refused("--date", "2013-10-08", main=day)
         self.assertEqual(error["code"], "CONFLICT")

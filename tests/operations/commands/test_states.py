@@ -93,12 +93,26 @@ class StoppedTests(FollowTestCase):
 
     def test_while_administration_is_away_the_rest_is_shown(self) -> None:
         """And a note says what is missing."""
-        self.platform.network.faults.refuse.add("127.0.0.1:20100")
-        self.addCleanup(self.platform.network.faults.refuse.discard, "127.0.0.1:20100")
+        self.refuse("127.0.0.1:20100")
         result = self.invoke("risk")
         self.assertEqual(result.exit_code, 0, result.stderr)
         self.assertIn("is not told now", result.stderr)
         self.assertRegex(result.stdout, r"(?m)^demo_trader ")
+
+    def test_nobody_waits_for_order_execution_to_tell_names(self) -> None:
+        """The Locator knows them; where an account is looked for by name, a note says what is not known."""
+        self.refuse("127.0.0.1:20700")
+        for account in ("demo_trader", "olga"):
+            before = self.platform.clock.monotonic()
+            result = self.invoke("risk", account=account)
+            self.assertLess(self.platform.clock.monotonic() - before, 5.0)
+            self.assertEqual((result.exit_code, result.stderr), (0, "No positions.\n"))
+            self.assertRegex(result.stdout, r"(?m)^demo_trader ")
+        for words in (("risk", "--account", "demo_trader"), ("limits",), ("limits", "demo_trader")):
+            result = self.invoke(*words)
+            self.assertEqual(result.exit_code, 0, words)
+            self.assertIn("Trading accounts on which you hold no right of your own are not known now", result.stderr)
+        self.assertEqual(self.refused("limits", account="olga")["code"], "UNAVAILABLE")
 
 
 class PositionTests(SynchronousTestCase):
