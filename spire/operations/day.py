@@ -45,7 +45,7 @@ KEPT_ADVICE: Final = (
 DATE_HELP: Final = "The business date, as 2013-10-07. [default: today in the firm's zone, or a later one that is open]"
 
 COLUMNS: Final = (
-    Column("account", "Account"),
+    Column("account", "Account", number="trading_account_id"),
     Column("outcome", "Outcome"),
     Column("mode", "Mode"),
     Column("reason", "Reason"),

@@ -94,10 +94,15 @@ async def group(spire: Spire, name: str) -> Entry:
 
 @frozen
 class Principal:
-    """An account of a person or a service; `name` is its number where the caller may not read it."""
+    """An account of a person or a service; `name` is None where the caller may not read it."""
 
     entry_id: int
-    name: str
+    name: str | None
+
+    @property
+    def typed(self) -> str:
+        """What a person types for it: its name, else its number."""
+        return str(self.entry_id) if self.name is None else self.name
 
 
 async def principal(spire: Spire, name: str) -> Principal:
@@ -147,7 +152,7 @@ async def _group_places(spire: Spire) -> list[str]:
 
 
 class Names:
-    """The names of directory entries by id, each asked for once; the number where the caller may not see it.
+    """The names of directory entries by id, each asked for once; None where the caller may not see it.
 
     They are the Locator's to tell: nobody waits for another server that has nothing else to say. Once it is away, it is
     asked no more.
@@ -156,24 +161,22 @@ class Names:
     def __init__(self, spire: Spire, known: Mapping[int, str] | None = None) -> None:
         self._directory = spire.directory
         self._is_away = False
-        self.known: dict[int, str] = {0: SETUP, spire.account_id: spire.account} | dict(known or {})
+        self.known: dict[int, str | None] = {0: SETUP, spire.account_id: spire.account, **(known or {})}
 
-    async def of(self, entry_id: int) -> str:
-        """Return the name of an entry."""
+    async def of(self, entry_id: int | None) -> str | None:
+        """Return the name of an entry, None for none."""
+        if entry_id is None:
+            return None
         if entry_id not in self.known:
-            self.known[entry_id] = str(entry_id) if self._is_away else await self._load(entry_id)
+            self.known[entry_id] = None if self._is_away else await self._load(entry_id)
         return self.known[entry_id]
 
-    async def _load(self, entry_id: int) -> str:
+    async def _load(self, entry_id: int) -> str | None:
         try:
             entry, _, _ = await self._directory.load(entry_id)
         except (NotFound, Forbidden):
-            return str(entry_id)
+            return None
         except Unavailable:
             self._is_away = True
-            return str(entry_id)
+            return None
         return entry.name
-
-    async def of_one(self, entry_id: int | None) -> str | None:
-        """Return the name of an entry, None for none."""
-        return None if entry_id is None else await self.of(entry_id)

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from spire.client.platform import Spire
 from spire.operations.commands.accounts import Names, principal
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import MOMENT
+from spire.operations.commands.parameters import MOMENT, number_or_none
 from spire.operations.commands.shell import logged_in
 from spire.service.audit import audit_events
 from spire.values.audit import AuditEvent, AuditQuery
@@ -36,7 +36,7 @@ MOST_SEARCHED: Final = 20_000
 COLUMNS: Final = (
     Column("time", "Time (UTC)", is_time=True),
     Column("server", "Server"),
-    Column("by", "By"),
+    Column("by", "By", number="by_id"),
     Column("via", "Via"),
     Column("action", "Action"),
     Column("entity", "Entity"),
@@ -88,7 +88,7 @@ async def audit(
     account = None if actor is None else await _account_id(spire, actor)
     query = AuditQuery(limit=min(limit, PAGE), actor=account, entity=entity, action=action, since=since, until=until)
     name = actor if account is None else None
-    names = Names(spire, {spire.account_id: spire.account})
+    names = Names(spire)
     asked = [each for each in SERVERS if server in (each, ALL)]
     reading = [Deferred.fromCoroutine(_read(spire, each, query, limit, name, names)) for each in asked]
     try:
@@ -157,7 +157,7 @@ async def _latest(
     return found[:limit]
 
 
-async def _person(event: AuditEvent, names: Names) -> str:
+async def _person(event: AuditEvent, names: Names) -> str | None:
     """Return who is behind an event: for whom it was done, else who did it."""
     return event.actor_name if event.on_behalf_of is None else await names.of(event.on_behalf_of)
 
@@ -167,5 +167,6 @@ async def event_row(server: str, event: AuditEvent, names: Names) -> dict[str, A
     row: dict[str, Any] = {"server": server} | to_plain(event)
     row["time"] = format_timestamp(event.time)
     row["by"] = await _person(event, names)
+    row["by_id"] = number_or_none(event.actor if event.on_behalf_of is None else event.on_behalf_of)
     row["via"] = None if event.on_behalf_of is None else event.actor_name
     return row

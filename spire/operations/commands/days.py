@@ -21,7 +21,7 @@ COLUMNS: Final = (
     Column("business_date", "Date"),
     Column("state", "State"),
     Column("opened", "Opened (UTC)", is_time=True),
-    Column("opened_by", "By"),
+    Column("opened_by", "By", number="opened_by_id"),
     Column("closed", "Closed (UTC)", is_time=True),
 )
 
@@ -75,5 +75,6 @@ async def day_row(day: BusinessDay, names: Names) -> dict[str, Any]:
         "state": "open" if day.closed is None else "closed",
         "opened": format_timestamp(day.opened),
         "opened_by": await names.of(day.opened_by),
+        "opened_by_id": str(day.opened_by),
         "closed": time_or_none(day.closed),
     }

@@ -9,7 +9,7 @@ from spire.client.platform import Spire
 from spire.marketdata.values import RecordType
 from spire.operations.commands.accounts import Names, Principal, account_argument, principal, reason_option
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import MOMENT, time_or_none
+from spire.operations.commands.parameters import MOMENT, number_or_none, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.values.codes import Venue
 from spire.values.time import Timestamp, format_timestamp
@@ -20,21 +20,21 @@ ALL: Final = "all"
 
 COLUMNS: Final = (
     Column("grant_id", "Grant", numeric=True),
-    Column("account", "Account"),
+    Column("account", "Account", number="account_id"),
     Column("venue", "Venue"),
     Column("type", "Type"),
     Column("mode", "Mode"),
     Column("product", "Product"),
     Column("effective_from", "From (UTC)", is_time=True),
     Column("effective_to", "To (UTC)", is_time=True),
-    Column("granted_by", "By"),
+    Column("granted_by", "By", number="granted_by_id"),
     Column("reason", "Reason"),
 )
 
 REVOKED_COLUMNS: Final = (
     *COLUMNS,
     Column("revoked", "Revoked (UTC)", is_time=True),
-    Column("revoked_by", "Revoked by"),
+    Column("revoked_by", "Revoked by", number="revoked_by_id"),
     Column("revoke_reason", "Why"),
 )
 
@@ -148,20 +148,20 @@ async def revoke(
     grants = [one for one in await _grants(spire, found, grant_id, reason) if one.revoked is None]
     meant = [one for one in grants if _is_meant(one, venue, record_type, grant_id)]
     if not meant:
-        raise NotFound(_nothing_meant(found.name, grants, venue))
+        raise NotFound(_nothing_meant(found.typed, grants, venue))
     revoked, failure = await _revoke(spire, meant, reason)
     if failure is not None and not revoked:
         raise failure
     names = Names(spire)
     output.table(REVOKED_COLUMNS, [await grant_row(one, names) for one in revoked])
-    output.note(f"Revoked of {found.name}: {', '.join(map(_words, revoked))}.")
+    output.note(f"Revoked of {found.typed}: {', '.join(map(_words, revoked))}.")
     if failure is not None:
         rest = ", ".join(map(_words, meant[len(revoked) :]))
-        output.note(f"Not known to be revoked: {rest}. See: spire-admin entitle list {found.name}")
+        output.note(f"Not known to be revoked: {rest}. See: spire-admin entitle list {found.typed}")
         raise failure
     left = [str(one.grant_id) for one in grants if one not in meant and _still_shows(one, venue)]
     if left:
-        output.note(f"{found.name} still sees data of {venue} by grant {', '.join(left)}.")
+        output.note(f"{found.typed} still sees data of {venue} by grant {', '.join(left)}.")
 
 
 async def _grants(spire: Spire, found: Principal, grant_id: int | None, reason: str) -> tuple[EntitlementGrant, ...]:
@@ -234,7 +234,7 @@ async def list_grants(spire: Spire, output: Output, account: str, everything: bo
     """
     number = spire.account_id if account == spire.account else (await principal(spire, account)).entry_id
     await spire.ready(SERVICE)
-    names = Names(spire, {spire.account_id: spire.account})
+    names = Names(spire)
     rows = [
         await grant_row(one, names)
         for one in await spire.administration.grants_of(number)
@@ -267,8 +267,10 @@ async def grant_row(grant: EntitlementGrant, names: Names) -> dict[str, Any]:
         "effective_to": time_or_none(grant.effective_to),
         "granted": format_timestamp(grant.granted),
         "granted_by": await names.of(grant.granted_by),
+        "granted_by_id": str(grant.granted_by),
         "reason": grant.reason,
         "revoked": time_or_none(grant.revoked),
-        "revoked_by": await names.of_one(grant.revoked_by),
+        "revoked_by": await names.of(grant.revoked_by),
+        "revoked_by_id": number_or_none(grant.revoked_by),
         "revoke_reason": grant.revoke_reason,
     }

@@ -12,7 +12,7 @@ from spire.operations.commands.accounts import (
     trading_account_id,
 )
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import time_or_none
+from spire.operations.commands.parameters import number_or_none, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.values.risk import HaltAction, HaltMode, HaltScope
 from spire.values.time import format_timestamp
@@ -25,16 +25,16 @@ HALT_SECONDS: Final = 15.0
 COLUMNS: Final = (
     Column("halt_id", "Halt", numeric=True),
     Column("scope", "Scope"),
-    Column("account", "Account"),
+    Column("account", "Account", number="trading_account_id"),
     Column("mode", "Mode"),
-    Column("set_by", "By"),
+    Column("set_by", "By", number="set_by_id"),
     Column("set_at", "Since (UTC)", is_time=True),
     Column("reason", "Reason"),
 )
 RELEASED_COLUMNS: Final = (
     *COLUMNS,
     Column("released", "Released (UTC)", is_time=True),
-    Column("released_by", "Released by"),
+    Column("released_by", "Released by", number="released_by_id"),
     Column("release_reason", "Why"),
 )
 OPERATOR: Final = "operator"
@@ -140,13 +140,16 @@ async def halt_row(halt: Halt, names: Names) -> dict[str, Any]:
     return {
         "halt_id": str(halt.halt_id),
         "scope": halt.scope.name,
-        "account": await names.of(halt.scope_id) if halt.scope_id else None,
+        "account": await names.of(halt.scope_id or None),
+        "trading_account_id": number_or_none(halt.scope_id or None),
         "mode": halt.mode.name,
         "actions": None if not halt.actions else halt.actions.name,
         "set_by": OPERATOR if halt.set_by is None else await names.of(halt.set_by),
+        "set_by_id": number_or_none(halt.set_by),
         "set_at": format_timestamp(halt.set_at),
         "reason": halt.reason,
         "released": time_or_none(halt.released),
-        "released_by": await names.of_one(halt.released_by),
+        "released_by": await names.of(halt.released_by),
+        "released_by_id": number_or_none(halt.released_by),
         "release_reason": halt.release_reason,
     }

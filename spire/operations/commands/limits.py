@@ -13,7 +13,7 @@ from spire.operations.commands.accounts import (
     trading_account_id,
     trading_accounts,
 )
-from spire.operations.commands.output import Column, Output
+from spire.operations.commands.output import Column, Output, named
 from spire.operations.commands.parameters import MONEY, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.states import COLUMNS as STATE_COLUMNS
@@ -29,14 +29,14 @@ UNSEEN_CURRENCY: Final = Currency("USD")
 """What is sent for a trading account that the caller may not see: the server refuses it in any currency."""
 
 COLUMNS: Final = (
-    Column("account", "Account"),
+    Column("account", "Account", number="trading_account_id"),
     Column("buying_power", "Buying power", numeric=True),
     Column("net_loss", "Loss limit", numeric=True),
     Column("currency", "Currency"),
     Column("transition_seconds", "Transition s", numeric=True),
     Column("allowed_state", "Allowed"),
     Column("version", "Version", numeric=True),
-    Column("actor", "By"),
+    Column("actor", "By", number="actor_id"),
     Column("effective_from", "From (UTC)", is_time=True),
     Column("reason", "Reason"),
 )
@@ -191,7 +191,7 @@ async def tell_limits(spire: Spire, output: Output, account: str | None) -> None
     if output.as_json:
         output.table(COLUMNS, rows)
         return
-    never_set = [row["account"] for row in rows if row["version"] == "0"]
+    never_set = [str(named(row["account"], row["trading_account_id"])) for row in rows if row["version"] == "0"]
     limited = [row for row in rows if row["version"] != "0"]
     if limited:
         output.table(COLUMNS, limited, title=LIMITS_OF)
@@ -226,6 +226,7 @@ async def limits_row(limits: Limits, names: Names) -> dict[str, Any]:
         "allowed_state": limits.terms.allowed_state.name,
         "version": str(limits.version),
         "actor": await names.of(limits.actor),
+        "actor_id": str(limits.actor),
         "effective_from": format_timestamp(limits.effective_from),
         "effective_to": time_or_none(limits.effective_to),
         "reason": limits.reason,

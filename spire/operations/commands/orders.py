@@ -27,7 +27,7 @@ MARKET_SECONDS = 3.0
 
 ORDER_COLUMNS = (
     Column("order_id", "Order", numeric=True),
-    Column("account", "Account"),
+    Column("account", "Account", number="trading_account_id"),
     Column("side", "Side"),
     Column("quantity", "Quantity", numeric=True),
     Column("ticker", "Ticker"),
@@ -291,6 +291,7 @@ def order_row(view: OrderView, account: TradingAccountView | None) -> dict[str, 
         "order_id": str(view.order_id),
         "client_order_id": submission.client_order_id,
         "account": None if account is None else account.name,
+        "trading_account_id": str(submission.trading_account_id),
         "side": submission.side.name,
         "quantity": format_amount(view.quantity),
         "ticker": str(submission.ticker),

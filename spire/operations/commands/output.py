@@ -60,12 +60,18 @@ BETWEEN: Final = 3
 
 @frozen
 class Column:
-    """One column: its key in JSON, its heading, whether it holds numbers, or times, which a table shows to the millisecond."""
+    """One column: its key in JSON, its heading, whether it holds numbers, or times, which a table shows to the millisecond.
+
+    `number` is the key of the number that a table shows in place of a name that the reader may not see, and `what` says of
+    what it is one.
+    """
 
     key: str
     heading: str
     numeric: bool = False
     is_time: bool = False
+    number: str | None = None
+    what: str = "account"
 
 
 class Output:
@@ -95,7 +101,7 @@ class Output:
             for row in rows:
                 self.line(row)
             return
-        cells = [[_cell(row.get(column.key), column) for column in columns] for row in rows]
+        cells = [[_cell(row, column) for column in columns] for row in rows]
         if not cells:
             self.note(empty)
             return
@@ -202,8 +208,16 @@ def _align(cells: list[list[str]], place: int) -> None:
             row[place] = f"{whole}.{fraction:0<{decimals}}"
 
 
-def _cell(value: object, column: Column) -> str:
+def _cell(row: dict[str, Any], column: Column) -> str:
+    value = row.get(column.key)
+    if value is None and column.number is not None:
+        value = named(None, row.get(column.number), column.what)
     return short_time(value) if column.is_time and isinstance(value, str) else _shown(value)
+
+
+def named(name: str | None, number: str | None, what: str = "account") -> str | None:
+    """Return a name, or where there is none the number that stands for it, as `account 12`; None for neither."""
+    return name if name is not None or number is None else f"{what} {number}"
 
 
 def short_time(text: str) -> str:

@@ -100,6 +100,11 @@ def amount_or_none(value: int | None) -> str | None:
     return None if value is None else format_amount(value)
 
 
+def number_or_none(value: int | None) -> str | None:
+    """Return a whole number, as of an account, as text, None for none."""
+    return None if value is None else str(value)
+
+
 def time_or_none(value: Timestamp | None) -> str | None:
     """Return a time as text, None for none."""
     return None if value is None else format_timestamp(value)

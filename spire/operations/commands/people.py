@@ -99,8 +99,8 @@ async def roles(
     left = [role.partition(":")[2] for role in remove if role.startswith("trader:")]
     if left:
         output.note(
-            f"Trading accounts of {found.name} stay where they are: in group {', '.join(left)}, with its rules and manager. "
-            f"{found.name} trades there no more."
+            f"Trading accounts of {found.typed} stay where they are: in group {', '.join(left)}, with its rules and manager. "
+            f"{found.typed} trades there no more."
         )
     await _show(spire, output, found)
 
@@ -139,8 +139,8 @@ async def identity(
     row: dict[str, str | None] = {"account": found.name, "account_id": str(found.entry_id)}
     row |= {name: getattr(profile, name) or None for name in FIELDS}
     row["version"] = "0" if known is None else str(known.version)
-    columns = [Column(name, name.replace("_", " ").capitalize()) for name in row if name != "account_id"]
-    output.table(columns, [row])
+    written = [Column(name, name.replace("_", " ").capitalize()) for name in (*FIELDS, "version")]
+    output.table([Column("account", "Account", number="account_id"), *written], [row])
 
 
 @account.command()

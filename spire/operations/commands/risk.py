@@ -13,7 +13,7 @@ from spire.operations.commands.accounts import (
     trading_account_id,
 )
 from spire.operations.commands.following import follow_rows
-from spire.operations.commands.output import Column, Output, short_time
+from spire.operations.commands.output import Column, Output, named, short_time
 from spire.operations.commands.parameters import amount_or_none, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.states import COLUMNS as STATE_COLUMNS
@@ -29,7 +29,7 @@ SERVICE: Final = "risk_service"
 ADMINISTRATION: Final = "administration_service"
 
 PORTFOLIO_COLUMNS: Final = (
-    Column("account", "Account"),
+    Column("account", "Account", number="trading_account_id"),
     Column("mode", "Mode"),
     Column("day_profit", "Day P/L", numeric=True),
     Column("day_realised", "Day realised", numeric=True),
@@ -174,7 +174,7 @@ async def portfolio_row(portfolio: Portfolio, names: Names, ticker: Callable[[in
     return _row(portfolio, await names.of(portfolio.trading_account_id), ticker)
 
 
-def _row(portfolio: Portfolio, name: str, ticker: Callable[[int], str]) -> dict[str, Any]:
+def _row(portfolio: Portfolio, name: str | None, ticker: Callable[[int], str]) -> dict[str, Any]:
     return {
         "account": name,
         "trading_account_id": str(portfolio.trading_account_id),
@@ -215,7 +215,7 @@ def portfolio_text(row: dict[str, Any], updated: str) -> str:
     told = [row["note"], row["state_reason"] if row["mode"] != RiskMode.ACTIVE.name else None]
     note = "".join(f"  {words}" for words in told if words)
     profit = f"{row['day_profit']} {row['currency']}"
-    return f"{short_time(updated):<23}  {row['account']:<16}  {row['mode']:<12}  {profit:>16}  {limit}{note}"
+    return f"{short_time(updated):<23}  {named(row['account'], row['trading_account_id']):<16}  {row['mode']:<12}  {profit:>16}  {limit}{note}"
 
 
 def position_row(position: MarkedPosition, ticker: Callable[[int], str]) -> dict[str, Any]:

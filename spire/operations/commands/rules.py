@@ -26,11 +26,11 @@ SERVICE: Final = "compliance_service"
 
 COLUMNS: Final = (
     Column("rule_id", "Rule", numeric=True),
-    Column("on", "On"),
+    Column("on", "On", number="entry_id", what="entry"),
     Column("checks", "Checks"),
     Column("state", "State"),
     Column("version", "Version", numeric=True),
-    Column("author", "By"),
+    Column("author", "By", number="author_id"),
     Column("updated", "Since (UTC)", is_time=True),
     Column("reason", "Reason"),
 )
@@ -242,6 +242,7 @@ async def _tell(spire: Spire, output: Output, rules: list[RuleEntry], empty: str
             "state": entry.state.name,
             "version": str(entry.version),
             "author": await names.of(entry.author),
+            "author_id": str(entry.author),
             "updated": format_timestamp(entry.updated),
             "reason": entry.reason,
         }

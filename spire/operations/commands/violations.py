@@ -11,7 +11,7 @@ from spire.compliance.values import Violation, ViolationQuery
 from spire.locator.values import ROOT_ID
 from spire.operations.commands.accounts import Names, group, trading_account_id, trading_accounts
 from spire.operations.commands.following import Printer, follow_to_end
-from spire.operations.commands.output import Column, Output, short_time
+from spire.operations.commands.output import Column, Output, named, short_time
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.tickers import tickers_of
 from spire.values.amounts import Quantity, format_amount
@@ -23,7 +23,7 @@ PAGE: Final = 100
 
 COLUMNS: Final = (
     Column("time", "Time (UTC)", is_time=True),
-    Column("account", "Account"),
+    Column("account", "Account", number="trading_account_id"),
     Column("side", "Side"),
     Column("quantity", "Quantity", numeric=True),
     Column("ticker", "Ticker"),
@@ -32,7 +32,7 @@ COLUMNS: Final = (
     Column("limit", "Limit", numeric=True),
     Column("observed", "Observed", numeric=True),
     Column("order_id", "Order", numeric=True),
-    Column("entered_by", "By"),
+    Column("entered_by", "By", number="entered_by_id"),
 )
 
 
@@ -156,11 +156,14 @@ class HeldPrinter(Printer[tuple[Violation, ...]]):
         self.update(tuple(self._held))
 
 
-def violation_row(violation: Violation, names: Mapping[int, str], ticker: Callable[[int], str]) -> dict[str, Any]:
+def violation_row(
+    violation: Violation, names: Mapping[int, str | None], ticker: Callable[[int], str]
+) -> dict[str, Any]:
     """Return one line of violations."""
     return {
         "time": format_timestamp(violation.time),
-        "account": names.get(violation.trading_account_id, str(violation.trading_account_id)),
+        "account": names.get(violation.trading_account_id),
+        "trading_account_id": str(violation.trading_account_id),
         "side": violation.side.name,
         "quantity": format_amount(Quantity(violation.quantity)),
         "ticker": ticker(violation.instrument_id),
@@ -171,7 +174,8 @@ def violation_row(violation: Violation, names: Mapping[int, str], ticker: Callab
         "observed": violation.observed,
         "order_id": str(violation.order_id),
         "client_order_id": violation.client_order_id,
-        "entered_by": names.get(violation.entered_by, str(violation.entered_by)),
+        "entered_by": names.get(violation.entered_by),
+        "entered_by_id": str(violation.entered_by),
         "text": violation.text,
     }
 
@@ -180,4 +184,4 @@ def violation_text(row: dict[str, Any]) -> str:
     """Return a violation as it goes by."""
     order = f"{row['side']} {row['quantity']} {row['ticker']}"
     limits = "" if row["limit"] is None else f"  {row['observed']} > {row['limit']}"
-    return f"{short_time(row['time']):<23}  {row['account']:<16}  {order:<28}  {row['state']:<8}  {row['rule']}{limits}"
+    return f"{short_time(row['time']):<23}  {named(row['account'], row['trading_account_id']):<16}  {order:<28}  {row['state']:<8}  {row['rule']}{limits}"

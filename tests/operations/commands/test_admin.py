@@ -182,6 +182,41 @@ class NumberTests(AdminTestCase):
         self.assertEqual(self.admin("account", "show", number)[0]["account_id"], made["account_id"])
 
 
+class AuthorTests(AdminTestCase):
+    """Who did something, as people see it who may read no account but their own."""
+
+    def test_a_name_that_one_may_not_see_is_none_beside_its_number(self) -> None:
+        """In JSON both stand apart, whoever reads; a table says of what it is the number."""
+        self.make_person("olga", "risk_officer")
+        self.admin("limits", "set", "demo_trader", "--net-loss", "70000", "--reason", "a good year", account="olga")
+        words = ("limits", "demo_trader", "--history")
+        for row in (self.rows(*words, account="olga")[1], self.rows(*words, account="administrator")[1]):
+            self.assertEqual(row["actor"], "olga")
+        number = row["actor_id"]
+        row = self.rows(*words)[1]
+        self.assertEqual((row["actor"], row["actor_id"]), (None, number))
+        self.assertRegex(self.spire(*words), rf" account {number} .* a good year")
+
+    def test_grants_and_days_say_who_made_them_in_the_same_way(self) -> None:
+        """Set-up has a name that everybody may know."""
+        self.admin("entitle", "grant", "demo_trader", "--venue", "XNYS", "--reason", "more")
+        self.opened()
+        (found,) = self.admin("account", "show", "administrator")
+        granted = self.admin("entitle", "list", "demo_trader", account="demo_trader")
+        first, second = sorted(granted, key=lambda row: row["venue"], reverse=True)
+        self.assertEqual((first["granted_by"], first["granted_by_id"]), ("setup", "0"))
+        self.assertEqual((second["granted_by"], second["granted_by_id"]), (None, found["account_id"]))
+        self.assertEqual(
+            (second["account"], second["revoked_by"], second["revoked_by_id"]), ("demo_trader", None, None)
+        )
+        (day,) = self.admin("day", "show", account="demo_trader")
+        self.assertIsNone(day["opened_by"])
+        result = self.invoke("day", "show", account="demo_trader", main=main)
+        self.assertRegex(result.stdout, rf" account {day['opened_by_id']} ")
+        (day,) = self.admin("day", "show")
+        self.assertEqual(day["opened_by"], "operations_service")
+
+
 class LimitTests(AdminTestCase):
     """Limits of trading accounts."""
 

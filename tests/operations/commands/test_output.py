@@ -91,6 +91,15 @@ class TableTests(OutputTestCase):
             self.assertIn(value, shown)
         self.assertNotIn("…", shown)
 
+    def test_a_name_that_is_not_told_is_the_number_that_stands_for_it(self) -> None:
+        """With what it is a number of; without a number either there is none."""
+        columns = (Column("by", "By", number="by_id"), Column("on", "On", number="on_id", what="entry"))
+        self.make().table(
+            columns, [{"by": "ann", "by_id": "7", "on": None, "on_id": "12"}, {"by": None, "by_id": None, "on": "demo"}]
+        )
+        lines = [line.split() for line in self.out.getvalue().splitlines()[2:]]
+        self.assertEqual(lines, [["ann", "entry", "12"], ["-", "demo"]])
+
     def test_no_rows_are_told_beside_the_results(self) -> None:
         """A program that reads results gets none."""
         self.make().table(COLUMNS, [], empty="No prices.")
