@@ -108,7 +108,7 @@ class Principal:
 async def principal(spire: Spire, name: str) -> Principal:
     """Return the account of a person or service by name, wherever it stands, or else by number; NotFound for a name.
 
-    Only whoever may read the directory finds others by name: administrators. A number is taken as it is: the server that
+    Everybody finds himself; only whoever may read the directory finds others by name: administrators. A number is taken as it is: the server that
     is asked then says whether it is an account, so that what was tried stands in its audit log. What is the name of one
     account and the number of another is Invalid.
     """
@@ -118,19 +118,22 @@ async def principal(spire: Spire, name: str) -> Principal:
         other = None if number in (None, found.entry_id) else await _numbered(spire, number)
         if other is not None:
             raise _either(name, found.entry_id, other.name)
-        return Principal(found.entry_id, found.name)
+        return found
     if number is None:
         raise NotFound(f"There is no account {name} that you may see.", account=name)
     return Principal(number, await Names(spire).of(number))
 
 
-async def _named(spire: Spire, name: str) -> Entry | None:
+async def _named(spire: Spire, name: str) -> Principal | None:
     """Return the account that is called so, None where the caller sees none."""
+    if name == spire.account:
+        return Principal(spire.account_id, name)
     for place in [*ROLE_PLACES, *await _group_places(spire)]:
         try:
-            return await spire.directory.find(f"{place}/{name}")
+            entry = await spire.directory.find(f"{place}/{name}")
         except NotFound:
             continue
+        return Principal(entry.entry_id, entry.name)
     return None
 
 

@@ -232,12 +232,12 @@ async def list_grants(spire: Spire, output: Output, account: str, everything: bo
 
     For example: spire-admin entitle list ann --all
     """
-    number = spire.account_id if account == spire.account else (await principal(spire, account)).entry_id
+    found = await principal(spire, account)
     await spire.ready(SERVICE)
     names = Names(spire)
     rows = [
         await grant_row(one, names)
-        for one in await spire.administration.grants_of(number)
+        for one in await spire.administration.grants_of(found.entry_id)
         if everything or one.revoked is None
     ]
     if everything:

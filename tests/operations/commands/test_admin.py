@@ -151,6 +151,21 @@ class GroupTests(AdminTestCase):
             self.assertEqual(self.refusal(*words)["code"], "NOT_FOUND", words)
 
 
+class OwnTests(AdminTestCase):
+    """What everybody may ask of himself."""
+
+    def test_ones_own_name_is_oneself(self) -> None:
+        """Also for those who may read no directory in which they stand."""
+        for words in (("account", "show"), ("account", "identity"), ("entitle", "list")):
+            self.admin(*words, "demo_trader", account="demo_trader")
+        (shown,) = self.admin("account", "show", "demo_trader", account="demo_trader")
+        self.assertEqual((shown["account"], shown["roles"]), ("demo_trader", "trader:demo"))
+        (own,) = self.admin("account", "identity", "demo_trader", account="demo_trader")
+        self.assertEqual((own["account"], own["account_id"]), ("demo_trader", shown["account_id"]))
+        words = ("account", "identity", "demo_trader", "--city", "Lima")
+        self.assertEqual(self.refusal(*words, account="demo_trader")["code"], "FORBIDDEN")
+
+
 class NumberTests(AdminTestCase):
     """Names made of digits, and numbers."""
 
