@@ -45,14 +45,15 @@ async def trading_account_id(spire: Spire, name: str, tell: Callable[[str], obje
 
     Raises NotFound for a name, and Invalid where two groups have one of that name or it is the number of another.
     """
-    return _the_one(name, await trading_accounts(spire, tell))
+    return id_among(name, await trading_accounts(spire, tell))
 
 
-def _the_one(name: str, accounts: Mapping[int, str]) -> int:
+def id_among(name: str, accounts: Mapping[int, str]) -> int:
+    """Return the id of the one of these trading accounts that is called so, or else a number as it is, as above."""
     found = [number for number, known in accounts.items() if known == name]
     if len(found) > 1:
         raise Invalid(f"Several trading accounts are called {name}: name its number, {_listed(map(str, found))}.")
-    number = _number(name)
+    number = number_of(name)
     if found and number is not None and number in accounts and number != found[0]:
         raise _either(name, found[0], accounts[number])
     if found:
@@ -65,7 +66,7 @@ def _the_one(name: str, accounts: Mapping[int, str]) -> int:
     raise error
 
 
-def _number(text: str) -> int | None:
+def number_of(text: str) -> int | None:
     """Return the number that a text is, if an entry could have it."""
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
     return number if 0 < number <= GREATEST_ID else None
@@ -113,7 +114,7 @@ async def principal(spire: Spire, name: str) -> Principal:
     account and the number of another is Invalid.
     """
     found = await _named(spire, name)
-    number = _number(name)
+    number = number_of(name)
     if found is not None:
         other = None if number in (None, found.entry_id) else await _numbered(spire, number)
         if other is not None:

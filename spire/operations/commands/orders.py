@@ -11,6 +11,7 @@ from spire.client.positions import ActivityLedger
 from spire.definitions.client import DefinitionsClient
 from spire.execution.values import Activity, OrderRequest, OrderScope, OrderView, TradingAccountView
 from spire.marketdata.values import bbo_of
+from spire.operations.commands.accounts import id_among
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.parameters import ORDER_ID, PRICE, QUANTITY
 from spire.operations.commands.shell import logged_in
@@ -113,10 +114,10 @@ async def submit(
     The exit status is 0 for every order that was accepted, filled or not.
     """
     await spire.ready(SERVICE)
-    trading_account = await the_account(spire, account)
+    number, trading_account = await the_account(spire, account)
     request = OrderRequest(
         client_order_id=client_order_id or spire.orders.client_order_id(),
-        trading_account_id=trading_account.trading_account_id,
+        trading_account_id=number,
         ticker=ticker,
         side=Side[side.upper()],
         type=OrderType.MARKET if limit is None else OrderType.LIMIT,
@@ -259,20 +260,35 @@ class Marks:
 
 
 async def the_accounts(spire: Spire, name: str | None) -> tuple[TradingAccountView, ...]:
-    """Return the trading accounts that the caller sees, or the one of a name."""
-    if name is not None:
-        return (await spire.orders.trading_account(name),)
-    return await spire.orders.trading_accounts()
-
-
-async def the_account(spire: Spire, name: str | None) -> TradingAccountView:
-    """Return the trading account of a name, or the only one that the caller sees."""
-    found = await the_accounts(spire, name)
+    """Return the trading accounts that the caller sees, or the one of a name or number."""
+    seen = await spire.orders.trading_accounts()
+    if name is None:
+        return seen
+    number = _id_among(name, seen)
+    found = tuple(each for each in seen if each.trading_account_id == number)
     if not found:
+        raise NotFound(f"There is no trading account {name} that you may see.", account=name)
+    return found
+
+
+async def the_account(spire: Spire, name: str | None) -> tuple[int, TradingAccountView | None]:
+    """Return the trading account of a name or number, or the only one that the caller sees.
+
+    A number is taken as it is: whether the caller may trade there is the server's to say.
+    """
+    seen = await spire.orders.trading_accounts()
+    if name is not None:
+        number = _id_among(name, seen)
+        return number, next((each for each in seen if each.trading_account_id == number), None)
+    if not seen:
         raise NotFound("You see no trading account.")
-    if len(found) > 1:
-        raise Invalid(f"Name the trading account with --account: {', '.join(each.name for each in found)}.")
-    return found[0]
+    if len(seen) > 1:
+        raise Invalid(f"Name the trading account with --account: {', '.join(each.name for each in seen)}.")
+    return seen[0].trading_account_id, seen[0]
+
+
+def _id_among(name: str, seen: tuple[TradingAccountView, ...]) -> int:
+    return id_among(name, {each.trading_account_id: each.name for each in seen})
 
 
 async def account_of(spire: Spire, trading_account_id: int) -> TradingAccountView | None:

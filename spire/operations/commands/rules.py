@@ -12,7 +12,15 @@ from spire.client.platform import Spire
 from spire.compliance.rules import Counting, describe
 from spire.compliance.values import RuleDraft, RuleEntry
 from spire.locator.values import Kind
-from spire.operations.commands.accounts import Names, group, reason_option, trading_account_id, trading_accounts
+from spire.operations.commands.accounts import (
+    Names,
+    group,
+    id_among,
+    number_of,
+    reason_option,
+    trading_account_id,
+    trading_accounts,
+)
 from spire.operations.commands.output import Column, Output
 from spire.operations.commands.parameters import QUANTITY
 from spire.operations.commands.shell import logged_in
@@ -203,8 +211,10 @@ async def carrier(spire: Spire, target: str) -> int:
     found: list[tuple[str, int]] = []
     with suppress(NotFound):
         found.append(("group", (await group(spire, target)).entry_id))
-    if target in (await trading_accounts(spire)).values():
-        found.append(("account", await trading_account_id(spire, target)))
+    known = await trading_accounts(spire)
+    number = number_of(target)
+    if target in known.values() or number in known or (number is not None and not found):
+        found.append(("account", id_among(target, known)))
     if len(found) > 1:
         raise Invalid(f"{target} is a trading group and a trading account: write group:{target} or account:{target}.")
     if not found:

@@ -511,6 +511,22 @@ class RuleTests(AdminTestCase):
         self.assertEqual(error["code"], "NOT_FOUND")
         self.assertEqual(self.refusal("rule", "history", "987654")["code"], "NOT_FOUND")
 
+    def test_a_rule_stands_on_a_trading_account_by_its_number(self) -> None:
+        """Unless a group is called so: then it must be said which is meant."""
+        self.admin("group", "create", "omicron")
+        (made,) = self.admin("trader", "create", "oda", "--group", "omicron")
+        number = made["trading_account_id"]
+        (rule,) = self.admin("rule", "add", "--on", number, "--reject", "--reason", "x")
+        self.assertEqual((rule["on"], rule["entry_id"]), ("oda", number))
+        self.assertEqual(self.admin("rule", "list", "--on", number), [rule])
+        self.admin("group", "create", number)
+        error = self.refusal("rule", "add", "--on", number, "--reject", "--reason", "x")
+        self.assertEqual(error["code"], "INVALID")
+        self.assertIn(f"group:{number} or account:{number}", error["message"])
+        self.assertEqual(
+            self.refusal("rule", "add", "--on", "987654", "--reject", "--reason", "x")["code"], "NOT_FOUND"
+        )
+
     def test_a_group_and_an_account_of_one_name_must_be_told_apart(self) -> None:
         """A rule in the wrong place would bind others."""
         self.admin("group", "create", "twin")

@@ -64,6 +64,18 @@ class OrderTests(CommandTestCase):
         advice = self.refused("order", "submit", "sell", "1", "DUNE.DEMO")["advice"]
         self.assertIn("spire positions", advice)
 
+    def test_a_number_will_do_for_a_trading_account(self) -> None:
+        """Of one that he may not see the server says so."""
+        (made,) = self.rows("order", "submit", "buy", "1", "ACME.DEMO")
+        number = made["trading_account_id"]
+        (row,) = self.rows("order", "submit", "buy", "1", "ACME.DEMO", "--account", number)
+        self.assertEqual((row["account"], row["trading_account_id"]), ("demo_trader", number))
+        listed = self.rows("order", "list", "--all", "--account", number)
+        self.assertIn(row["order_id"], [each["order_id"] for each in listed])
+        self.assertEqual(self.rows("positions", "--account", number), self.rows("positions"))
+        for words in (("order", "submit", "buy", "1", "ACME.DEMO"), ("positions",)):
+            self.assertIn(self.refused(*words, "--account", "987654")["code"], ("FORBIDDEN", "NOT_FOUND"), words)
+
     def test_who_sees_no_trading_account_is_told_so(self) -> None:
         """And may cancel nobody's order."""
         error = self.refused("order", "submit", "buy", "1", "ACME.DEMO", account="demo_market_data")
