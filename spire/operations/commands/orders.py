@@ -63,7 +63,7 @@ POSITION_COLUMNS = (
     Column("currency", "Currency"),
 )
 
-account_option = click.option("--account", help="The trading account; needed where you see several.")
+only_option = click.option("--account", help="Of this trading account only. [default: of all that you see]")
 
 
 @click.group()
@@ -76,7 +76,7 @@ def order() -> None:
 @click.argument("quantity", type=QUANTITY)
 @click.argument("ticker")
 @click.option("--limit", type=PRICE, help="The limit price; without it a market order.")
-@account_option
+@click.option("--account", help="The trading account; needed where you see several.")
 @click.option(
     "--tif",
     type=click.Choice(list(TimeInForce.__members__), case_sensitive=False),
@@ -150,7 +150,7 @@ async def cancel(spire: Spire, output: Output, order_id: int) -> None:
 
 
 @order.command("list")
-@account_option
+@only_option
 @click.option("--all", "everything", is_flag=True, help="Finished orders too.")
 @logged_in
 async def list_orders(spire: Spire, output: Output, account: str | None, everything: bool) -> None:
@@ -191,7 +191,7 @@ async def show(spire: Spire, output: Output, order_id: int) -> None:
 
 
 @click.command()
-@account_option
+@only_option
 @logged_in
 async def positions(spire: Spire, output: Output, account: str | None) -> None:
     """Show positions with cost, realised and unrealised profit.

@@ -76,6 +76,20 @@ class OrderTests(CommandTestCase):
         for words in (("order", "submit", "buy", "1", "ACME.DEMO"), ("positions",)):
             self.assertIn(self.refused(*words, "--account", "987654")["code"], ("FORBIDDEN", "NOT_FOUND"), words)
 
+    def test_only_who_submits_must_say_where(self) -> None:
+        """Lists are of every trading account that one sees."""
+        self.admin("group", "create", "omega")
+        self.admin("trader", "create", "otis", "--group", "omega")
+        error = self.refused("order", "submit", "buy", "1", "ACME.DEMO", account="administrator")
+        self.assertEqual(error["code"], "INVALID")
+        self.rows("order", "list", account="administrator")
+        for words, said in (
+            (("order", "submit"), "needed where you see several"),
+            (("order", "list"), "Of this trading account only"),
+            (("positions",), "Of this trading account only"),
+        ):
+            self.assertIn(said, " ".join(self.spire(*words, "--help").split()), words)
+
     def test_who_sees_no_trading_account_is_told_so(self) -> None:
         """And may cancel nobody's order."""
         error = self.refused("order", "submit", "buy", "1", "ACME.DEMO", account="demo_market_data")
