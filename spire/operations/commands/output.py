@@ -8,6 +8,7 @@ from typing import Any, Final, TextIO
 import click
 from attrs import frozen
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -51,9 +52,6 @@ SPECIAL_ADVICE: Final = {
 
 OTHER_OFFICER: Final = "Another risk officer must release it, who logs in with: spire login ACCOUNT"
 
-WIDE: Final = 240
-"""Columns of output that no terminal bounds."""
-
 BETWEEN: Final = 3
 """Columns from one cell to the next."""
 
@@ -78,14 +76,15 @@ class Output:
     """Writes results to standard output and everything else to standard error.
 
     As JSON a table is one object a line, so that a stream can be piped. A table that is wider than the terminal is
-    written as one block a row: a number must never be cut. Raises BrokenPipeError when the reader of results has gone.
+    written as one block a row: a number must never be cut. Without a terminal nothing bounds a table, and its form does not
+    depend on what stands in it. Raises BrokenPipeError when the reader of results has gone.
     """
 
     def __init__(self, *, as_json: bool, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         self.as_json = as_json
         self._stdout = sys.stdout if stdout is None else stdout
         self._stderr = sys.stderr if stderr is None else stderr
-        self.console = Console(file=self._stdout, width=None if self._stdout.isatty() else WIDE)
+        self.console = Console(file=self._stdout)
         self.errors = Console(file=self._stderr)
 
     def table(
@@ -109,10 +108,11 @@ class Output:
         for place, column in enumerate(columns):
             if column.numeric:
                 _align(aligned, place)
-        if _width(columns, aligned) > self.console.width:
+        width = _width(columns, aligned)
+        if self._stdout.isatty() and width > self.console.width:
             self._blocks(columns, cells, title)
         else:
-            self._table(columns, aligned, title)
+            self._table(columns, aligned, title, max(width, len(title or "")))
 
     def line(self, row: dict[str, Any], text: str | None = None) -> None:
         """Write one object: as JSON in a line, or as `text` for a person."""
@@ -160,7 +160,7 @@ class Output:
         self._stderr.write(json.dumps({"error": body}) + "\n")
         self._stderr.flush()
 
-    def _table(self, columns: Sequence[Column], cells: list[list[str]], title: str | None) -> None:
+    def _table(self, columns: Sequence[Column], cells: list[list[str]], title: str | None, width: int) -> None:
         table = Table(
             title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False, show_edge=False
         )
@@ -168,8 +168,9 @@ class Output:
             table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=True)
         for row in cells:
             table.add_row(*map(escape, row))
-        with self.console.capture() as captured:
-            self.console.print(table)
+        console = Console(file=self._stdout, width=max(width, self.console.width))
+        with console.capture() as captured:
+            console.print(table)
         self.write("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def _blocks(self, columns: Sequence[Column], cells: list[list[str]], title: str | None) -> None:
@@ -193,7 +194,9 @@ def advice_for(error: SpireError) -> str | None:
 
 def _width(columns: Sequence[Column], cells: list[list[str]]) -> int:
     """Return how many columns of a terminal the table takes."""
-    widest = (max(len(column.heading), *(len(row[place]) for row in cells)) for place, column in enumerate(columns))
+    widest = (
+        max(cell_len(column.heading), *(cell_len(row[place]) for row in cells)) for place, column in enumerate(columns)
+    )
     return sum(widest) + BETWEEN * (len(columns) - 1)
 
 

@@ -91,6 +91,14 @@ class TableTests(OutputTestCase):
             self.assertIn(value, shown)
         self.assertNotIn("…", shown)
 
+    def test_without_a_terminal_a_table_is_a_table_however_wide(self) -> None:
+        """Whoever reads lines gets one a row, also where a cell is long."""
+        self.make().table(COLUMNS, [*ROWS[:1], {"ticker": "x" * 500, "price": "\u6f22" * 300, "time": None}])
+        lines = self.out.getvalue().splitlines()
+        self.assertEqual(len(lines), 4)
+        self.assertTrue(lines[0].startswith("Ticker  "))
+        self.assertIn("x" * 500 + "   " + "\u6f22" * 300 + "   -", lines[3])
+
     def test_a_name_that_is_not_told_is_the_number_that_stands_for_it(self) -> None:
         """With what it is a number of; without a number either there is none."""
         columns = (Column("by", "By", number="by_id"), Column("on", "On", number="on_id", what="entry"))
