@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any, Final, Protocol
 
-from attrs import field, frozen
-from attrs.validators import ge, gt, le, min_len
+from attrs import Attribute, field, frozen
 
 from spire.compliance.values import RuleEntry
 from spire.values.amounts import INT64_MAX, Quantity, format_amount
@@ -19,6 +18,7 @@ from spire.values.risk import RuleState
 from spire.values.tickers import Ticker
 
 MOST_INSTRUMENTS: Final = 1_000
+MOST_ORDERS: Final = 1_000_000
 LONGEST_PARAMETERS: Final = 32_000
 """Bytes of the JSON of a rule's parameters: a rule must fit one segment of a topic."""
 
@@ -61,11 +61,29 @@ class RejectSubmissions:
         return Broken(text="Orders are not accepted here.")
 
 
+def _check_count(rule: object, attribute: "Attribute[int]", value: int) -> None:  # noqa: ARG001 (a validator)
+    if not 0 <= value <= MOST_ORDERS:
+        raise ValueError(f"count must be from 0 to {MOST_ORDERS}, and not {value}")
+
+
+def _check_quantity(rule: object, attribute: "Attribute[Quantity]", value: Quantity) -> None:  # noqa: ARG001 (a validator)
+    if not 0 < value <= INT64_MAX:
+        bound = f"above 0 and at most {format_amount(INT64_MAX)}"
+        raise ValueError(f"quantity must be {bound}, and not {format_amount(value)}")
+
+
+def _check_instruments(rule: object, attribute: "Attribute[tuple[int, ...]]", value: tuple[int, ...]) -> None:  # noqa: ARG001 (a validator)
+    if not 1 <= len(value) <= MOST_INSTRUMENTS:
+        raise ValueError(
+            f"instrument_ids: name at least one instrument and at most {MOST_INSTRUMENTS}, and not {len(value)}"
+        )
+
+
 @frozen(kw_only=True)
 class OrderCountLimit:
     """Refuses an order that would make more than `count` live ones; `counted` says whose."""
 
-    count: int = field(validator=[ge(0), le(1_000_000)])
+    count: int = field(validator=_check_count)
     counted: Counting
 
     def check(self, order: Circumstances, entry_id: int) -> Broken | None:
@@ -80,7 +98,7 @@ class OrderCountLimit:
 class MaxQuantity:
     """Refuses an order of more than `quantity`."""
 
-    quantity: Quantity = field(validator=[gt(Quantity(0)), le(Quantity(INT64_MAX))])
+    quantity: Quantity = field(validator=_check_quantity)
 
     def check(self, order: Circumstances, entry_id: int) -> Broken | None:  # noqa: ARG002 - every schema's signature
         """Return how it is broken, if it is."""
@@ -97,11 +115,7 @@ class MaxQuantity:
 class RestrictedInstruments:
     """Refuses orders in the instruments named."""
 
-    instrument_ids: tuple[int, ...] = field(validator=min_len(1))
-
-    def __attrs_post_init__(self) -> None:
-        if len(self.instrument_ids) > MOST_INSTRUMENTS:
-            raise ValueError(f"instrument_ids: at most {MOST_INSTRUMENTS} can be named")
+    instrument_ids: tuple[int, ...] = field(validator=_check_instruments)
 
     def check(self, order: Circumstances, entry_id: int) -> Broken | None:  # noqa: ARG002 - every schema's signature
         """Return how it is broken, if it is."""
@@ -140,7 +154,7 @@ def read_rule(schema: str, parameters: str) -> Rule:
         return from_plain(kind, plain)
     except ValueError as error:
         # What was sent stands in the text: it may be long, or no text that UTF-8 can carry.
-        text = str(error).encode(errors="backslashreplace").decode()
+        text = str(error).encode(errors="backslashreplace").decode().removeprefix("value: ")
         raise RuleError(f"parameters: {text[:300]}") from None
 
 

@@ -113,6 +113,25 @@ class ReadingTests(SynchronousTestCase):
         for wrong in ('"0"', '"-1"', '"0.0000001"', '"9223372036854.775808"', "1.5", "null", '"many"', "true"):
             self.assertRefused("max_quantity", f'{{"quantity": {wrong}}}', "parameters: ", "quantity")
 
+    def test_what_is_out_of_bounds_is_told_as_it_was_written(self) -> None:
+        """With the bounds, and nothing of how values are held."""
+        for schema, parameters, said in (
+            (
+                "max_quantity",
+                {"quantity": "-4"},
+                "quantity must be above 0 and at most 9223372036854.775807, and not -4",
+            ),
+            ("order_count_limit", {"count": -1, "counted": "TOGETHER"}, "count must be from 0 to 1000000, and not -1"),
+            (
+                "restricted_instruments",
+                {"instrument_ids": []},
+                "instrument_ids: name at least one instrument and at most 1000, and not 0",
+            ),
+        ):
+            with self.assertRaises(RuleError, msg=schema) as raised:
+                read_rule(schema, describe(parameters))
+            self.assertEqual(str(raised.exception), f"parameters: {said}")
+
     def test_a_count_is_a_whole_number_from_zero_to_a_million(self) -> None:
         """0 is a limit; beyond a million nobody counts."""
         for count in (0, 1_000_000):
