@@ -92,6 +92,11 @@ async def set_halt(
         row["confirmed"] = [str(order_id) for order_id in outcome.confirmed]
         row["unconfirmed"] = [str(order_id) for order_id in outcome.unconfirmed]
     output.table(COLUMNS, [row])
+    if outcome.halt.reason != reason:
+        output.note(
+            f"You set halt {outcome.halt.halt_id} before, and it is in force already: it keeps its reason. "
+            "What you write now stands in the audit log only."
+        )
     if cancel_all:
         output.note(f"{len(outcome.confirmed)} orders are cancelled.")
     if outcome.unconfirmed:

@@ -127,6 +127,17 @@ class HaltTests(CommandTestCase):
         self.assertEqual(self.refused("order", "submit", "buy", "7", "BLUE.DEMO")["code"], "HALTED")
         self.rows("halt", "release", halt["halt_id"], "--reason", "he is back", account="otto")
 
+    def test_a_halt_that_is_in_force_already_is_told_as_one(self) -> None:
+        """Its officer sees the reason that he gave then."""
+        words = ("halt", "set", "--account", "demo_trader", "--reason")
+        first = self.invoke("--json", *words, "his leave", account="olga")
+        self.assertEqual(first.stderr, "")
+        again = self.invoke("--json", *words, "odd prices", account="olga")
+        self.assertEqual(again.stdout, first.stdout)
+        number = json.loads(first.stdout)["halt_id"]
+        self.assertIn(f"You set halt {number} before, and it is in force already", again.stderr)
+        self.rows("halt", "release", number, "--reason", "he is back", account="otto")
+
     def test_a_halt_needs_one_scope_and_a_reason(self) -> None:
         """The command line is wrong without."""
         for words in ([], ["--firm", "--account", "demo_trader"]):
