@@ -72,7 +72,7 @@ def order() -> None:
 
 
 @order.command()
-@click.argument("side", type=click.Choice(list(Side.__members__), case_sensitive=False))
+@click.argument("side", metavar="{buy|sell}", type=click.Choice(list(Side.__members__), case_sensitive=False))
 @click.argument("quantity", type=QUANTITY)
 @click.argument("ticker")
 @click.option("--limit", type=PRICE, help="The limit price; without it a market order.")
@@ -80,16 +80,18 @@ def order() -> None:
 @click.option(
     "--tif",
     type=click.Choice(list(TimeInForce.__members__), case_sensitive=False),
+    metavar="[day|ioc|fok]",
     default="DAY",
     show_default=True,
-    help="Time in force.",
+    help="Time in force; this release refuses gtc, gtd, opg and cls.",
 )
 @click.option(
     "--session",
     type=click.Choice(list(TradingSession.__members__), case_sensitive=False),
+    metavar="[regular|extended]",
     default="REGULAR",
     show_default=True,
-    help="The trading session that it works in.",
+    help="The trading session that it works in; this release refuses overnight.",
 )
 @click.option("--client-order-id", default="", help="Your own id for it; the same id again is the same order.")
 @click.option("--no-wait", is_flag=True, help="Show the order as acknowledged; do not wait for its first reports.")
@@ -111,7 +113,8 @@ async def submit(
 
     For example: spire order submit buy 100 BAC.XNYS --limit 14.05
 
-    The exit status is 0 for every order that was accepted, filled or not.
+    The exit status is 0 for every order that was accepted, filled or not. This release refuses sell_short and
+    sell_short_exempt: what an account holds is sold with sell.
     """
     await spire.ready(SERVICE)
     number, trading_account = await the_account(spire, account)

@@ -57,12 +57,22 @@ class OrderTests(CommandTestCase):
             ("BUYING_POWER", ["buy", "1000000", "ACME.DEMO"]),
             ("SHORT_REQUIRED", ["sell", "1", "DUNE.DEMO"]),
             ("UNSUPPORTED", ["buy", "1", "ACME.DEMO", "--tif", "gtc"]),
+            ("UNSUPPORTED", ["buy", "1", "ACME.DEMO", "--session", "overnight"]),
+            ("UNSUPPORTED", ["sell_short", "1", "ACME.DEMO"]),
             ("NOT_FOUND", ["buy", "1", "NONE.DEMO"]),
             ("NOT_FOUND", ["buy", "1", "ACME.DEMO", "--account", "none"]),
         ):
             self.assertEqual(self.refused("order", "submit", *words)["code"], code, words)
         advice = self.refused("order", "submit", "sell", "1", "DUNE.DEMO")["advice"]
         self.assertIn("spire positions", advice)
+
+    def test_the_help_offers_what_this_release_does(self) -> None:
+        """And says what it refuses."""
+        help_ = " ".join(self.spire("order", "submit", "--help").split())
+        for words in ("{buy|sell} QUANTITY", "--tif [day|ioc|fok]", "--session [regular|extended]"):
+            self.assertIn(words, help_)
+        for words in ("refuses gtc, gtd, opg and cls", "refuses overnight", "refuses sell_short and sell_short_exempt"):
+            self.assertIn(words, help_)
 
     def test_a_number_will_do_for_a_trading_account(self) -> None:
         """Of one that he may not see the server says so."""
