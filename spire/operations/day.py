@@ -2,10 +2,10 @@
 
 import os
 import tomllib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from datetime import date as calendar_date
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
@@ -15,16 +15,14 @@ from spire.locator.values import DIRECTORY, Entry
 from spire.operations.commands.accounts import Names
 from spire.operations.commands.ending import JSON, Script
 from spire.operations.commands.output import Column, Output
+from spire.operations.commands.patience import patiently
 from spire.operations.commands.shell import Shell
 from spire.operations.layout import Layout
 from spire.operations.servers import OPERATIONS_ACCOUNT
 from spire.risk.values import OpenedAccount
-from spire.runtime.clock import Clock
 from spire.service.secrets import read_secret
 from spire.values.time import Timestamp, local_date, parse_zone
 from spire.wire.errors import Conflict, Invalid, SpireError, Unavailable
-
-R = TypeVar("R")
 
 WAIT_SECONDS: Final = 60.0
 """How long the servers are waited for."""
@@ -32,7 +30,6 @@ WAIT_SECONDS: Final = 60.0
 FOLLOW_SECONDS: Final = 15.0
 """How long Risk may take to learn that Administration has opened the day."""
 
-AGAIN_SECONDS: Final = 0.5
 NAMES_SECONDS: Final = 5.0
 FIRM_ZONE: Final = "America/New_York"
 OUTCOMES: Final = {"KEPT": "kept", "OPENED": "opened", "ALREADY_OPEN": "untouched"}
@@ -156,25 +153,14 @@ async def open_day(spire: Spire, business_date: str) -> tuple[OpenedAccount, ...
     deadline = clock.monotonic() + spire.connect_seconds
     for service in ("administration_service", "risk_service"):
         await spire.ready(service, max(1.0, deadline - clock.monotonic()))
-    await _patiently(lambda: spire.administration.open_business_day(business_date), clock, {Unavailable: deadline})
+    await patiently(lambda: spire.administration.open_business_day(business_date), clock, {Unavailable: deadline})
     # Risk follows Administration's topic, and refuses a date that has not reached it yet.
     followed = clock.monotonic() + FOLLOW_SECONDS
-    return await _patiently(
+    return await patiently(
         lambda: spire.risk.open_day(business_date),
         clock,
         {Unavailable: max(deadline, followed), Conflict: followed},
     )
-
-
-async def _patiently(call: Callable[[], Awaitable[R]], clock: Clock, deadlines: Mapping[type[SpireError], float]) -> R:
-    """Return what `call` answers, made again while it is refused with what may pass by itself, each until its deadline."""
-    while True:
-        try:
-            return await call()
-        except tuple(deadlines) as error:
-            if clock.monotonic() + AGAIN_SECONDS >= deadlines[type(error)]:
-                raise
-        await clock.sleep(AGAIN_SECONDS)
 
 
 async def show_opened(output: Output, business_date: str, accounts: tuple[OpenedAccount, ...], names: Names) -> None:

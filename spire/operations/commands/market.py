@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -15,6 +16,7 @@ from spire.marketdata.values import BestBidOffer, Records, RecordType, Trade, bb
 from spire.operations.commands.following import Printer, follow_to_end
 from spire.operations.commands.output import Column, Output, short_time
 from spire.operations.commands.parameters import INTERVAL, time_range
+from spire.operations.commands.patience import answered
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.tickers import find_instrument
 from spire.series.query import Interruption, Query
@@ -22,6 +24,9 @@ from spire.values.amounts import format_amount
 from spire.values.time import Timestamp, format_timestamp
 from spire.wire.errors import Invalid
 from spire.wire.topics import Policy
+
+MARKET_DATA = "market data"
+"""What a relay and the Charting Server may be without."""
 
 QUOTE_COLUMNS = (
     Column("ticker", "Ticker"),
@@ -80,7 +85,12 @@ async def quotes(spire: Spire, output: Output, tickers: tuple[str, ...], follow:
     await markets.view.when_ready()
     rows, seen = [], []
     for instrument in instruments:
-        snapshot = await spire.market_data.snapshot(instrument.instrument_id, with_book=False)
+        snapshot = await answered(
+            spire,
+            output,
+            MARKET_DATA,
+            partial(spire.market_data.snapshot, instrument.instrument_id, with_book=False),
+        )
         quote = bbo_of(snapshot.bbo[0]) if len(snapshot.bbo) else None
         last = trade_of(snapshot.trade[0]) if len(snapshot.trade) else None
         number = definitions.venues.by_mic(instrument.listing_venue).number
@@ -174,7 +184,7 @@ async def trades(
         policy=Interruption.BREAK,
     )
     await spire.ready(spire.deployment.market_data_service)
-    found = await spire.market_data.load(query)
+    found = await answered(spire, output, MARKET_DATA, partial(spire.market_data.load, query))
     rows = (trade_row(definitions, trade_of(record)) for record in found.records)
     output.table(TRADE_COLUMNS, rows, empty=f"No prints of {instrument.ticker} in that time.")
     if not follow:
@@ -252,8 +262,9 @@ async def chart(
     )
     first, last = time_range(start, end, zone)
     await spire.ready("charting_service")
-    found = await spire.charting.candles(
-        topic, first, last, limit=limit, feed_session=feed_session, policy=Interruption.BREAK
+    load = partial(spire.charting.candles, topic, first, last)
+    found = await answered(
+        spire, output, MARKET_DATA, partial(load, limit=limit, feed_session=feed_session, policy=Interruption.BREAK)
     )
     rows = (candle_row(candle) for candle in found.records)
     if not as_csv:

@@ -3,6 +3,8 @@
 import csv
 from io import StringIO
 
+from click.testing import Result
+
 from spire.values.amounts import parse_price
 from tests.operations.commands.room import CommandTestCase
 
@@ -98,6 +100,41 @@ class MarketTests(CommandTestCase):
         self.assertEqual(states.pop("market_data_service"), "up, not for you")
         self.assertEqual(set(states.values()), {"up"})
         self.assertEqual(len(states), 9)
+
+
+class LostMarketDataTests(CommandTestCase):
+    """Market Data is away, behind the relay and the Charting Server that are asked."""
+
+    def setUp(self) -> None:
+        """Cut it off."""
+        super().setUp()
+        self.refuse("127.0.0.1:20300")
+        self.platform.network.drop("market_data_service")
+        self.platform.advance(1.0)
+
+    def waited(self, *words: str) -> Result:
+        """Type a command that must wait for as long as for any service, and return how it ended."""
+        before = self.platform.clock.monotonic()
+        result = self.invoke(*words)
+        seconds = self.platform.clock.monotonic() - before
+        self.assertTrue(9.0 < seconds < 15.0, (seconds, result.stderr))
+        return result
+
+    def test_it_is_waited_for_as_a_service_is(self) -> None:
+        """After a second it is said why, and after ten the command ends."""
+        for words in (("quotes", "ACME.DEMO"), ("trades", "ACME.DEMO"), ("chart", "ACME.DEMO")):
+            result = self.waited(*words)
+            self.assertEqual((result.exit_code, result.stdout), (1, ""), words)
+            self.assertEqual(result.stderr.count("Waiting for market data: "), 1, words)
+            self.assertIn("UNAVAILABLE", result.stderr)
+
+    def test_what_comes_back_in_time_is_answered(self) -> None:
+        """The command goes on by itself."""
+        self.platform.clock.later(3.0, lambda: self.platform.network.faults.refuse.discard("127.0.0.1:20300"))
+        result = self.invoke("trades", "ACME.DEMO", "--last", "2")
+        self.assertEqual(result.exit_code, 0, result.stderr)
+        self.assertIn("Waiting for market data: ", result.stderr)
+        self.assertEqual(len(result.stdout.splitlines()), 4)
 
 
 class LostServerTests(CommandTestCase):
