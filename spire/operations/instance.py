@@ -154,7 +154,7 @@ class Instance:
             differing = "; ".join(_differences(self.settings, settings))
             raise OperationError(
                 f"the instance at {self.home} was set up with other settings, and keeps them: {differing}. "
-                f"They stand in {self.layout.settings}; make a new instance with --home"
+                f"They stand in {self.layout.settings}; make a new instance in another folder: SPIRE_HOME=DIR before the command"
             )
         return self.settings
 

@@ -37,6 +37,10 @@ Spire runs, with a generated market. What to type next:
 """
 
 
+SCRIPT = "spire.operations.manage.script"
+"""Under which name a context keeps the script that was typed."""
+
+
 class _Target:
     """The instance, and the one server that `bin/<server>` is about."""
 
@@ -83,11 +87,43 @@ relays_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Scripts(click.Group):
+    """Its commands are called as they were typed: by the script in front of them, where there is one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command with the name that its usage shows."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return ctx.meta.get(SCRIPT, name), command, rest
+
+
+def _typed_script(context: click.Context, option: click.Parameter, script: str | None) -> None:  # noqa: ARG001 (click's)
+    if script is not None:
+        context.meta[SCRIPT], context.info_name = script, None
+
+
+def _typed_server(context: click.Context, option: click.Parameter, only: str | None) -> str | None:  # noqa: ARG001 (click's)
+    if only is not None:
+        context.info_name = f"bin/{only}"
+    return only
+
+
+@click.group(cls=_Scripts, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--home", type=click.Path(path_type=Path), default=default_home, help="The instance (SPIRE_HOME, or ./var)."
 )
-@click.option("--only", hidden=True, help="The server that the command is about.")
+@click.option(
+    "--only", hidden=True, is_eager=True, callback=_typed_server, help="The server that the command is about."
+)
+@click.option(
+    "--script",
+    hidden=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_typed_script,
+    help="The script that was typed, which is one command.",
+)
 @click.pass_context
 def main(context: click.Context, home: Path, only: str | None) -> None:
     """Set up, start, check and stop an instance of Spire."""
@@ -166,7 +202,10 @@ def setup(
 @click.pass_obj
 @_reporting
 def quickstart(target: _Target, port_offset: int | None, relays: int | None) -> None:
-    """Set up an instance with a generated market, start it, and say what to type next."""
+    """Set up an instance with a generated market, start it, and say what to type next.
+
+    It stands in the folder that SPIRE_HOME names, else in var/ of the checkout.
+    """
     instance = target.instance
     click.echo("setting up")
     _set_up(target, _settings(instance, port_offset=port_offset, feeds=("simulation-feed",), relays=relays))
@@ -320,4 +359,4 @@ def kill(target: _Target, names: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="bin/manage")

@@ -99,6 +99,39 @@ class SetUpTests(SynchronousTestCase):
             words = " ".join(CliRunner().invoke(main, [command, "--help"]).output.split())
             self.assertIn("0, 3000, 6000", words)
 
+    def test_usage_names_what_was_typed(self) -> None:
+        """A script, or the program of one server."""
+        for words, typed in (
+            (("--script", "./stop.sh", "stop", "--nonsense"), "./stop.sh"),
+            (("--script", "bin/quickstart", "quickstart", "--home", "x"), "bin/quickstart"),
+            (("--only", "uid", "start", "--nonsense"), "bin/uid start"),
+            (("--only", "uid", "nonsense"), "bin/uid"),
+            (("setup", "--nonsense"), "bin/manage setup"),
+        ):
+            done = CliRunner().invoke(main, words, prog_name="bin/manage")
+            self.assertEqual(done.exit_code, 2, words)
+            self.assertIn(f"Usage: {typed} [OPTIONS]", done.output)
+            self.assertIn(f"Try '{typed} -", done.output)
+
+    def test_each_script_says_how_it_was_typed(self) -> None:
+        """Wherever it is called from."""
+        for script in ("check.sh", "start.sh", "stop.sh"):
+            done = subprocess.run([CHECKOUT / script, "--help"], capture_output=True, text=True, cwd="/", check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"Usage: {CHECKOUT / script} [OPTIONS]", done.stdout)
+        self.assertIn('--script "$0" quickstart', (CHECKOUT / "bin" / "quickstart").read_text())
+
+    def test_quickstart_says_where_another_instance_may_stand(self) -> None:
+        """It takes no --home."""
+        said = CliRunner().invoke(main, ["quickstart", "--help"]).output
+        self.assertIn("SPIRE_HOME", said)
+        self.assertNotIn("--home", said)
+        instance = Instance(Path(self.mktemp()))
+        instance.make_files(InstanceSettings())
+        error = self.assertRaises(OperationError, instance.make_files, InstanceSettings(port_offset=3000))
+        self.assertIn("SPIRE_HOME=DIR", str(error))
+        self.assertNotIn("--home", str(error))
+
     def test_a_check_whose_reader_has_gone_ends_quietly(self) -> None:
         """As in `./check.sh | head -3`."""
         instance = Instance(Path(self.mktemp()))
