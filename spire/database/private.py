@@ -100,6 +100,16 @@ class PrivateMariaDB:
             return False
         return True
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process of this directory's server lives, whether or not it answers."""
+        return self._pid() is not None
+
+    @property
+    def has_died(self) -> bool:
+        """Whether a server was started here and ended without being stopped: in order, it takes its process id away."""
+        return self._pid_path.exists() and not self.is_alive
+
     def connect(self) -> "Connection[pymysql.cursors.Cursor]":
         """Connect as the administrator, which only the owning operating-system user can."""
         return connect(unix_socket=str(self.socket_path), user=_owner(), autocommit=True, connect_timeout=5)
@@ -149,8 +159,9 @@ class PrivateMariaDB:
         return pid
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Stop the server in order, and kill it if it takes longer than `seconds`."""
+        """Stop the server in order, and kill it if it takes longer than `seconds`; then none has died here."""
         self._end(signal.SIGTERM, seconds)
+        self._pid_path.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """Kill the server as a crash would."""

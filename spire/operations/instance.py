@@ -275,7 +275,7 @@ class Instance:
     def start(self, names: Sequence[str] | None = None, timeout_seconds: float = READY_SECONDS) -> None:
         """Start the database and the processes (all of them, or these) in order, each ready before the next starts."""
         self.start_database()
-        for name in self.ordered(names):
+        for name in self.ordered(_without_database(names)):
             self.process(name).start()
             self.process(name).await_ready(timeout_seconds)
 
@@ -285,12 +285,12 @@ class Instance:
         timeout_seconds: float = STOP_SECONDS,
         stopped: Callable[[str, bool], object] = lambda _name, _was_killed: None,
     ) -> list[str]:
-        """Stop in reverse order, the database last unless names are given; return who had to be killed.
+        """Stop in reverse order, the database last, if it is named or nothing is; return who had to be killed.
 
         `stopped` is told of each that ran, once it has ended, and whether it had to be killed.
         """
         killed = []
-        for name in reversed(self.ordered(names, with_spare=True)):
+        for name in reversed(self.ordered(_without_database(names), with_spare=True)):
             process = self.process(name)
             ran = process.pid is not None
             was_killed = not process.stop(timeout_seconds)
@@ -298,14 +298,16 @@ class Instance:
                 killed.append(name)
             if ran:
                 stopped(name, was_killed)
-        if names is None and self.database.is_running:
+        if names is None or DATABASE in names:
+            ran = self.database.is_alive
             self.database.stop()
-            stopped(DATABASE, False)
+            if ran:
+                stopped(DATABASE, False)
         return killed
 
     def restart(self, name: str, timeout_seconds: float = READY_SECONDS) -> None:
-        """Stop one process and start it again."""
-        self.process(name).stop()
+        """Stop one process, or the database, and start it again."""
+        self.stop([name])
         self.start([name], timeout_seconds)
 
     def kill(self, name: str) -> bool:
@@ -332,9 +334,19 @@ class Instance:
 
     def _state(self, name: str) -> ProcessState:
         if name == DATABASE:
-            condition = Condition.READY if self.database.is_running else Condition.STOPPED
-            return ProcessState(name=DATABASE, condition=condition)
+            return self._database_state()
         return self.process(name).state()
+
+    def _database_state(self) -> ProcessState:
+        database = self.database
+        if database.is_running:
+            return ProcessState(name=DATABASE, condition=Condition.READY)
+        if database.is_alive:
+            return ProcessState(name=DATABASE, condition=Condition.STARTING)
+        if database.has_died:
+            reasons = {"process": f"it ended without being stopped: see {database.log_path}"}
+            return ProcessState(name=DATABASE, condition=Condition.DEAD, reasons=reasons)
+        return ProcessState(name=DATABASE, condition=Condition.STOPPED)
 
     def ordered(self, names: Sequence[str] | None, *, with_spare: bool = False) -> list[str]:
         """Return these processes, or all of this instance, in start order; ValueError for an unknown name.
@@ -345,6 +357,11 @@ class Instance:
             names = list(PROCESSES) if with_spare else self.names
         wanted = {kind_of(name).name for name in names}
         return [name for name in PROCESSES if name in wanted]
+
+
+def _without_database(names: Sequence[str] | None) -> list[str] | None:
+    """Return the processes among these names: the database is none of them."""
+    return None if names is None else [name for name in names if name != DATABASE]
 
 
 def _names_of(settings: InstanceSettings) -> tuple[str, ...]:

@@ -247,7 +247,9 @@ def _start_all(target: _Target, timeout_seconds: float, *, opens_day: bool = Tru
 def _start(target: _Target, names: list[str], timeout_seconds: float) -> None:
     instance = target.instance
     instance.start_database()
-    for name in instance.ordered(names):
+    if DATABASE in names:
+        click.echo(f"{DATABASE} is ready")
+    for name in instance.ordered([name for name in names if name != DATABASE]):
         if sys.stdout.isatty():
             click.echo(f"{name} ...\r", nl=False)  # what comes of it, good or bad, is written over this
         instance.start([name], timeout_seconds)
@@ -290,7 +292,7 @@ def stop(target: _Target, names: tuple[str, ...], timeout_seconds: float) -> Non
 
     named = target.names(names)
     killed = target.instance.stop(named, timeout_seconds, tell)
-    for name in [] if named is None else target.instance.ordered(named):
+    for name in named or []:
         if name not in ended:
             click.echo(f"{name} does not run")
     if named is None and not ended:
@@ -303,7 +305,7 @@ def stop(target: _Target, names: tuple[str, ...], timeout_seconds: float) -> Non
 @click.pass_obj
 @_reporting
 def restart(target: _Target, names: tuple[str, ...]) -> None:
-    """Stop one server and start it again."""
+    """Stop one server, or the database, and start it again."""
     name = target.name(names)
     target.instance.restart(name)
     click.echo(f"{name} is ready")

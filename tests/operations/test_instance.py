@@ -221,6 +221,24 @@ class InstanceTests(SynchronousTestCase):
             os.sched_yield()
         self.assertEqual(process.state().condition, Condition.DEAD)
 
+    def test_the_database_is_a_process_like_others(self) -> None:
+        """It is started, stopped and restarted by its name; one that was killed is dead until then."""
+        pid = self.instance.database.start()
+        os.kill(pid, signal.SIGKILL)
+        while self.instance.database.is_alive:
+            os.sched_yield()
+        checked = self.command("check", "database")
+        self.assertEqual(checked.exit_code, 1)
+        self.assertRegex(checked.output, r"^database +dead +it ended without being stopped: see .*mariadb\.log\n$")
+        self.assertEqual(self.command("stop", "database").output, "database does not run\n")
+        self.assertRegex(self.command("check", "database").output, r"^database +stopped\n$")
+        self.assertEqual(self.command("start", "database").output, "database is ready\n")
+        self.assertEqual(self.command("restart", "database").output, "database is ready\n")
+        self.assertEqual(self.command("check", "database").exit_code, 0)
+        stopped = self.command("stop", "database")
+        self.assertEqual((stopped.exit_code, stopped.output), (0, "database is stopped\n"))
+        self.assertIn("stopped", self.command("check", "database").output)
+
     def test_a_start_that_fails_says_why(self) -> None:
         """File, line and key reach the operator."""
         file = self.instance.layout.configuration("service-locator")
