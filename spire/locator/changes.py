@@ -116,9 +116,10 @@ def detach(directory: Directory, actor: int, entry_id: int, parent_id: int) -> C
     if parent_id not in entry.parents:
         return Change()
     if len(entry.parents) == 1:
-        raise Conflict(
-            f"{parent.name} is the only directory in which {entry.name} stands; associate it elsewhere first."
-        )
+        advice = "associate it elsewhere first"
+        if entry.kind is Kind.ACCOUNT:
+            advice = "nobody is left without a role: give another one first, or in the same change"
+        raise Conflict(f"{parent.name} is the only directory in which {entry.name} stands; {advice}.")
     if directory.is_well_known(entry_id):
         raise Conflict(f"{entry.name} is found by its place; it stays where it is.")
     changed = evolve(entry, parents=tuple(above for above in entry.parents if above != parent_id))

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from spire.client.platform import Spire
 from spire.operations.commands.accounts import Names, principal
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import MOMENT, number_or_none
+from spire.operations.commands.parameters import MOMENT, Whole, number_or_none
 from spire.operations.commands.shell import logged_in
 from spire.service.audit import audit_events
 from spire.values.audit import AuditEvent, AuditQuery
@@ -63,9 +63,7 @@ OPTIONAL: Final = frozenset(("via", "reason", "text"))
 @click.option("--action", help="Of this action only, as the log names it.")
 @click.option("--since", type=MOMENT, help="From this time on: 2013-10-08T13:30:00Z.")
 @click.option("--until", type=MOMENT, help="Until this time.")
-@click.option(
-    "--last", "limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most."
-)
+@click.option("--last", "limit", type=Whole(1, 100_000), default=50, show_default=True, help="How many at most.")
 @logged_in
 async def audit(
     spire: Spire,

@@ -8,7 +8,7 @@ from spire.administration.values import BusinessDay
 from spire.client.platform import Spire
 from spire.operations.commands.accounts import Names
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import time_or_none
+from spire.operations.commands.parameters import Whole, time_or_none
 from spire.operations.commands.shell import Shell, logged_in, pass_shell
 from spire.operations.day import DATE_HELP, checked_date, date_to_open, firm_zone, open_day, show_opened
 from spire.operations.layout import Layout
@@ -50,9 +50,7 @@ def open_(shell: Shell, date: str | None) -> None:
 
 
 @day.command()
-@click.option(
-    "--last", "limit", type=click.IntRange(min=1), default=MOST_DAYS, show_default=True, help="How many at most."
-)
+@click.option("--last", "limit", type=Whole(min=1), default=MOST_DAYS, show_default=True, help="How many at most.")
 @logged_in
 async def show(spire: Spire, output: Output, limit: int) -> None:
     """Show the latest business days, the current one last.

@@ -9,7 +9,7 @@ from spire.client.platform import Spire
 from spire.marketdata.values import RecordType
 from spire.operations.commands.accounts import Names, Principal, account_argument, principal, reason_option
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import MOMENT, number_or_none, time_or_none
+from spire.operations.commands.parameters import MOMENT, Whole, number_or_none, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.values.codes import Venue
 from spire.values.time import Timestamp, format_timestamp
@@ -119,7 +119,7 @@ async def grant(
     type=click.Choice([*RecordType.__members__, ALL], case_sensitive=False),
     help="Grants of this type of record, or all, whatever their type. [default: those that name no type]",
 )
-@click.option("--grant", "grant_id", type=click.IntRange(min=1), help="This grant, by its number.")
+@click.option("--grant", "grant_id", type=Whole(min=1), help="This grant, by its number.")
 @reason_option
 @logged_in
 async def revoke(

@@ -11,8 +11,8 @@ from spire.operations.commands.accounts import (
     reason_option,
     trading_account_id,
 )
-from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import number_or_none, time_or_none
+from spire.operations.commands.output import Column, Output, counted
+from spire.operations.commands.parameters import Whole, number_or_none, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.values.risk import HaltAction, HaltMode, HaltScope
 from spire.values.time import format_timestamp
@@ -98,14 +98,15 @@ async def set_halt(
             "What you write now stands in the audit log only."
         )
     if cancel_all:
-        output.note(f"{len(outcome.confirmed)} orders are cancelled.")
+        output.note(f"{counted(len(outcome.confirmed), 'order is', 'orders are')} cancelled.")
     if outcome.unconfirmed:
         listed = ", ".join(map(str, outcome.unconfirmed))
-        output.note(f"{len(outcome.unconfirmed)} cancels are not confirmed yet: {listed}. See: spire order list")
+        cancels = counted(len(outcome.unconfirmed), "cancel is", "cancels are")
+        output.note(f"{cancels} not confirmed yet: {listed}. See: spire order list")
 
 
 @halt.command("release")
-@click.argument("halt_id", type=click.IntRange(min=1), required=False, metavar="[HALT_ID]")
+@click.argument("halt_id", type=Whole(min=1), required=False, metavar="[HALT_ID]")
 @click.option("--firm", is_flag=True, help="The halt of the whole firm.")
 @click.option("--account", help="The halt of this trading account.")
 @reason_option

@@ -14,7 +14,7 @@ from spire.operations.commands.accounts import (
     trading_accounts,
 )
 from spire.operations.commands.output import Column, Output, named
-from spire.operations.commands.parameters import MONEY, time_or_none
+from spire.operations.commands.parameters import MONEY, Whole, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.states import COLUMNS as STATE_COLUMNS
 from spire.operations.commands.states import state_fields
@@ -76,14 +76,16 @@ def limits() -> None:
 @click.option(
     "--net-loss", type=MONEY, help="The loss of a day at which Risk stops it; 0 stops it at once. [default: as it was]"
 )
-@click.option("--transition-seconds", type=int, help="From CLOSE_ORDERS to DISABLED. [default: as it was, else 300]")
+@click.option(
+    "--transition-seconds", type=Whole(), help="From CLOSE_ORDERS to DISABLED. [default: as it was, else 300]"
+)
 @click.option(
     "--allowed-state",
     type=click.Choice(list(RiskMode.__members__), case_sensitive=False),
     help="The most that it may do on any day. [default: as it was, else ACTIVE]",
 )
 @reason_option
-@click.option("--expected-version", type=click.IntRange(min=0), help="Refuse if another version holds (0: never set).")
+@click.option("--expected-version", type=Whole(min=0), help="Refuse if another version holds (0: never set).")
 @logged_in
 async def set_limits(
     spire: Spire,

@@ -15,7 +15,7 @@ from spire.definitions.instruments import Instrument
 from spire.marketdata.values import BestBidOffer, Records, RecordType, Trade, bbo_of, topic_of, trade_of
 from spire.operations.commands.following import Printer, follow_to_end
 from spire.operations.commands.output import Column, Output, short_time
-from spire.operations.commands.parameters import INTERVAL, time_range
+from spire.operations.commands.parameters import INTERVAL, Whole, time_range
 from spire.operations.commands.patience import answered
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.tickers import find_instrument
@@ -60,7 +60,7 @@ CANDLE_COLUMNS = (
 
 feed_session_option = click.option(
     "--feed-session",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     help="The records of one feed session, where a day was replayed more than once. [default: the first]",
 )
 
@@ -145,9 +145,7 @@ def quote_row(
 
 @click.command()
 @click.argument("ticker")
-@click.option(
-    "--last", "limit", type=click.IntRange(1, 65_536), default=20, show_default=True, help="How many at most."
-)
+@click.option("--last", "limit", type=Whole(1, 65_536), default=20, show_default=True, help="How many at most.")
 @click.option(
     "--from",
     "start",
@@ -223,7 +221,7 @@ def trade_row(definitions: DefinitionsClient, trade: Trade) -> dict[str, Any]:
     "--from", "start", help="From this market time on: 2013-10-08, local to the listing venue, or 2013-10-08T13:30:00Z."
 )
 @click.option("--to", "end", help="Until before this market time.")
-@click.option("--last", "limit", type=click.IntRange(1, 1_000_000), help="The latest so many only.")
+@click.option("--last", "limit", type=Whole(1, 1_000_000), help="The latest so many only.")
 @click.option(
     "--eligibility",
     type=click.Choice(list(Eligibility.__members__), case_sensitive=False),

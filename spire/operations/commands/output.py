@@ -223,6 +223,11 @@ def named(name: str | None, number: str | None, what: str = "account") -> str | 
     return name if name is not None or number is None else f"{what} {number}"
 
 
+def counted(number: int, one: str, several: str) -> str:
+    """Return a number with the words for one or for several, as `1 order is` and `2 orders are`."""
+    return f"{number} {one if number == 1 else several}"
+
+
 def short_time(text: str) -> str:
     """Return an ISO time in UTC without a T, to the millisecond at most."""
     day, _, rest = text.rstrip("Z").partition("T")

@@ -17,6 +17,7 @@ UNITS: Final = {
     "h": 3600 * NANOSECONDS,
     "d": 86_400 * NANOSECONDS,
 }
+_WHOLE: Final = re.compile(r"-?[0-9]{1,40}")
 _INTERVAL: Final = re.compile(r"([0-9]{1,9})([smhd])")
 
 
@@ -47,6 +48,18 @@ def parse_order_id(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 2**63:
         raise ValueError(f"{text!r} is no order id: write the number that `spire order list --all` shows")
     return int(text)
+
+
+class Whole(click.IntRange):
+    """A whole number within bounds."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or fail with what is wrong with it."""
+        if isinstance(value, str) and _WHOLE.fullmatch(value) is None:
+            self.fail(f"{value!r} is no whole number", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _Parsed(click.ParamType[Any]):

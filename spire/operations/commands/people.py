@@ -11,7 +11,7 @@ from spire.administration.values import Profile
 from spire.client.platform import Spire
 from spire.operations.commands.accounts import GROUPS, Principal, account_argument, principal
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import time_or_none
+from spire.operations.commands.parameters import Whole, time_or_none
 from spire.operations.commands.passwords import new_password, password_options
 from spire.operations.commands.shell import logged_in
 
@@ -42,6 +42,8 @@ ACCOUNT_COLUMNS: Final = (
     Column("last_login", "Last login (UTC)", is_time=True),
 )
 FIELDS: Final = tuple(field.name for field in attrs.fields(Profile))
+WORDS: Final = {"e_mail": "e-mail"}
+"""What fields are called whose names are not their words."""
 
 
 @click.group()
@@ -108,17 +110,21 @@ async def roles(
 def profile_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for each field of a profile."""
     for name in reversed(FIELDS):
-        words = name.replace("_", " ")
+        words = _words(name)
         function = click.option(f"--{name.replace('_', '-')}", name, help=f"The {words}; empty takes it away.")(
             function
         )
     return function
 
 
+def _words(name: str) -> str:
+    return WORDS.get(name, name.replace("_", " "))
+
+
 @account.command()
 @account_argument
 @profile_options
-@click.option("--expected-version", type=click.IntRange(min=0), help="Refuse if another version holds (0: none).")
+@click.option("--expected-version", type=Whole(min=0), help="Refuse if another version holds (0: none).")
 @logged_in
 async def identity(
     spire: Spire, output: Output, /, account: str, expected_version: int | None, **fields: str | None
@@ -139,7 +145,7 @@ async def identity(
     row: dict[str, str | None] = {"account": found.name, "account_id": str(found.entry_id)}
     row |= {name: getattr(profile, name) or None for name in FIELDS}
     row["version"] = "0" if known is None else str(known.version)
-    written = [Column(name, name.replace("_", " ").capitalize()) for name in (*FIELDS, "version")]
+    written = [Column(name, _words(name).capitalize()) for name in (*FIELDS, "version")]
     output.table([Column("account", "Account", number="account_id"), *written], [row])
 
 

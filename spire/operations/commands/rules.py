@@ -22,7 +22,7 @@ from spire.operations.commands.accounts import (
     trading_accounts,
 )
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import QUANTITY
+from spire.operations.commands.parameters import QUANTITY, Whole
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.tickers import find_instrument, tickers_of
 from spire.values.amounts import Quantity, format_amount
@@ -68,7 +68,7 @@ def check_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--reject", is_flag=True, help="Refuse every order."),
         click.option("--restrict", metavar="TICKER,...", help="Refuse orders in these instruments."),
         click.option("--per-account", is_flag=True, help="Count each trading account apart, not all together."),
-        click.option("--order-count", type=int, help="At most so many live orders."),
+        click.option("--order-count", type=Whole(), help="At most so many live orders."),
         click.option("--max-quantity", type=QUANTITY, help="At most this quantity an order."),
     ):
         function = option(function)
@@ -115,11 +115,11 @@ async def add(spire: Spire, output: Output, /, target: str, state: str, reason: 
 
 
 @rule.command()
-@click.argument("rule_id", type=click.IntRange(min=1), metavar="RULE_ID")
+@click.argument("rule_id", type=Whole(min=1), metavar="RULE_ID")
 @check_options
 @state_option(None)
 @reason_option
-@click.option("--expected-version", type=click.IntRange(min=1), help="Refuse if another version holds.")
+@click.option("--expected-version", type=Whole(min=1), help="Refuse if another version holds.")
 @logged_in
 async def change(
     spire: Spire,
@@ -178,7 +178,7 @@ async def list_rules(spire: Spire, output: Output, target: str | None) -> None:
 
 
 @rule.command()
-@click.argument("rule_id", type=click.IntRange(min=1), metavar="RULE_ID")
+@click.argument("rule_id", type=Whole(min=1), metavar="RULE_ID")
 @logged_in
 async def history(spire: Spire, output: Output, rule_id: int) -> None:
     """Show every version of the rule RULE_ID, oldest first.
@@ -198,6 +198,8 @@ async def _history(spire: Spire, rule_id: int) -> list[RuleEntry]:
 
 async def carrier(spire: Spire, target: str) -> int:
     """Return the directory entry that is called so: a trading group, a trading account, or a path."""
+    if not target:
+        raise click.UsageError("--on names nothing: write a trading group, a trading account, or / for the firm.")
     kind, colon, name = target.partition(":")
     if colon and kind == "group":
         return (await group(spire, name)).entry_id

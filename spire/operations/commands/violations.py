@@ -12,6 +12,7 @@ from spire.locator.values import ROOT_ID
 from spire.operations.commands.accounts import Names, group, trading_account_id, trading_accounts
 from spire.operations.commands.following import Printer, follow_to_end
 from spire.operations.commands.output import Column, Output, named, short_time
+from spire.operations.commands.parameters import Whole
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.tickers import tickers_of
 from spire.values.amounts import Quantity, format_amount
@@ -39,10 +40,8 @@ COLUMNS: Final = (
 @click.command()
 @click.option("--account", help="Of this trading account.")
 @click.option("--group", "group_name", help="Of the trading accounts of this trading group.")
-@click.option("--rule", "rule_id", type=click.IntRange(min=1), help="Of the rule with this number.")
-@click.option(
-    "--last", "limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most."
-)
+@click.option("--rule", "rule_id", type=Whole(min=1), help="Of the rule with this number.")
+@click.option("--last", "limit", type=Whole(1, 100_000), default=50, show_default=True, help="How many at most.")
 @click.option("--follow", is_flag=True, help="Go on with each one until Ctrl-C.")
 @logged_in
 async def violations(

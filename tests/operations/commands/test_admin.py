@@ -117,6 +117,7 @@ class GroupTests(AdminTestCase):
         """Else nobody could make one."""
         error = self.refusal("account", "roles", "administrator", "--remove", "administrator", "--reason", "x")
         self.assertEqual(error["code"], "CONFLICT")
+        self.assertIn("nobody is left without a role", error["message"])
 
     def test_a_profile_is_written_field_by_field(self) -> None:
         """What is not given stays; another version is refused."""
@@ -129,6 +130,13 @@ class GroupTests(AdminTestCase):
         words = ("account", "identity", "eve", "--city", "Lima", "--expected-version", "1")
         error = self.refusal(*words)
         self.assertEqual((error["code"], error["details"]["version"]), ("CONFLICT", "2"))
+
+    def test_the_fields_of_a_profile_are_called_by_their_words(self) -> None:
+        """In the help, and over the table."""
+        help_ = self.invoke("account", "identity", "--help", account="administrator", main=main).stdout
+        self.assertRegex(help_, r"--e-mail TEXT +The e-mail; empty takes it away\.")
+        shown = self.invoke("account", "identity", "administrator", account="administrator", main=main).stdout
+        self.assertIn("E-mail", shown)
 
     def test_a_disabled_account_logs_in_no_more(self) -> None:
         """Until it is enabled again."""
@@ -507,6 +515,7 @@ class RuleTests(AdminTestCase):
         self.assertIn(
             "--per-account", self.misused("rule", "add", "--on", "demo", "--reject", "--per-account", "--reason", "x")
         )
+        self.assertIn("--on names nothing", self.misused("rule", "add", "--on", "", "--reject", "--reason", "x"))
         error = self.refusal("rule", "add", "--on", "nowhere", "--reject", "--reason", "x")
         self.assertEqual(error["code"], "NOT_FOUND")
         self.assertEqual(self.refusal("rule", "history", "987654")["code"], "NOT_FOUND")

@@ -127,6 +127,8 @@ class CommandLineTests(SynchronousTestCase):
             (["order", "cancel", "0"], "no order id"),
             (["chart", "ACME.DEMO", "--interval", "1x"], "no interval"),
             (["trades", "ACME.DEMO", "--last", "0"], "--last"),
+            (["trades", "ACME.DEMO", "--last", "1.5"], "'1.5' is no whole number"),
+            (["halt", "release", "xx", "--reason", "x"], "'xx' is no whole number"),
         ):
             result = self.spire(*words)
             self.assertEqual(result.exit_code, 2, words)

@@ -95,9 +95,12 @@ class HaltTests(CommandTestCase):
     def test_a_firm_wide_halt_stops_orders_until_another_officer_ends_it(self) -> None:
         """Live orders are cancelled where that is asked for."""
         (order,) = self.rows("order", "submit", "buy", "7", "BLUE.DEMO", "--limit", "0.01")
-        (halt,) = self.rows(
-            "halt", "set", "--firm", "--no-new", "--cancel-all", "--reason", "odd prices", account="olga"
+        words = ("--json", "halt", "set", "--firm", "--no-new", "--cancel-all", "--reason", "odd prices")
+        result = self.invoke(*words, account="olga")
+        self.assertRegex(
+            result.stderr, r"^(1 order is cancelled|0 orders are cancelled\.\n1 cancel is not confirmed yet)"
         )
+        halt = json.loads(result.stdout)
         self.assertEqual((halt["scope"], halt["mode"], halt["account"]), ("FIRM", "NO_NEW", None))
         self.assertEqual(halt["confirmed"] + halt["unconfirmed"], [order["order_id"]])
         error = self.refused("order", "submit", "buy", "7", "BLUE.DEMO")

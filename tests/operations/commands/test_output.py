@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.operations.commands.output import Column, Output, advice_for, short_time
+from spire.operations.commands.output import Column, Output, advice_for, counted, short_time
 from spire.wire.errors import Forbidden, NotAuthenticated, Refused
 
 COLUMNS = (
@@ -179,6 +179,15 @@ class ErrorTests(OutputTestCase):
         """Its code is USAGE."""
         self.make(as_json=True).misuse(click.UsageError("No such option"))
         self.assertEqual((self.error()["code"], self.error()["message"]), ("USAGE", "No such option"))
+
+
+class CountTests(SynchronousTestCase):
+    """Numbers of things."""
+
+    def test_one_is_told_from_several(self) -> None:
+        """None are several."""
+        told = [counted(number, "order is", "orders are") for number in (0, 1, 2)]
+        self.assertEqual(told, ["0 orders are", "1 order is", "2 orders are"])
 
 
 class TimeTests(SynchronousTestCase):
