@@ -14,7 +14,7 @@ from spire.operations.commands.accounts import (
     trading_accounts,
 )
 from spire.operations.commands.output import Column, Output, named
-from spire.operations.commands.parameters import MONEY, Whole, time_or_none
+from spire.operations.commands.parameters import MONEY, NUMBER, Whole, time_or_none
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.states import COLUMNS as STATE_COLUMNS
 from spire.operations.commands.states import state_fields
@@ -76,9 +76,7 @@ def limits() -> None:
 @click.option(
     "--net-loss", type=MONEY, help="The loss of a day at which Risk stops it; 0 stops it at once. [default: as it was]"
 )
-@click.option(
-    "--transition-seconds", type=Whole(), help="From CLOSE_ORDERS to DISABLED. [default: as it was, else 300]"
-)
+@click.option("--transition-seconds", type=NUMBER, help="From CLOSE_ORDERS to DISABLED. [default: as it was, else 300]")
 @click.option(
     "--allowed-state",
     type=click.Choice(list(RiskMode.__members__), case_sensitive=False),

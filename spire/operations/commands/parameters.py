@@ -50,6 +50,13 @@ def parse_order_id(text: str) -> int:
     return int(text)
 
 
+def parse_whole(text: str) -> int:
+    """Return a whole number; raises ValueError for anything else."""
+    if _WHOLE.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
+
 class Whole(click.IntRange):
     """A whole number within bounds."""
 
@@ -57,9 +64,7 @@ class Whole(click.IntRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, or fail with what is wrong with it."""
-        if isinstance(value, str) and _WHOLE.fullmatch(value) is None:
-            self.fail(f"{value!r} is no whole number", param, ctx)
-        return super().convert(value, param, ctx)
+        return super().convert(NUMBER.convert(value, param, ctx), param, ctx)
 
 
 class _Parsed(click.ParamType[Any]):
@@ -79,6 +84,7 @@ class _Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+NUMBER: Final[click.ParamType[Any]] = _Parsed("number", parse_whole)
 PRICE: Final[click.ParamType[Any]] = _Parsed("price", parse_price)
 QUANTITY: Final[click.ParamType[Any]] = _Parsed("quantity", parse_quantity)
 MONEY: Final[click.ParamType[Any]] = _Parsed("money", parse_money)

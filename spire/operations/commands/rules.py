@@ -22,7 +22,7 @@ from spire.operations.commands.accounts import (
     trading_accounts,
 )
 from spire.operations.commands.output import Column, Output
-from spire.operations.commands.parameters import QUANTITY, Whole
+from spire.operations.commands.parameters import NUMBER, QUANTITY, Whole
 from spire.operations.commands.shell import logged_in
 from spire.operations.commands.tickers import find_instrument, tickers_of
 from spire.values.amounts import Quantity, format_amount
@@ -68,7 +68,7 @@ def check_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--reject", is_flag=True, help="Refuse every order."),
         click.option("--restrict", metavar="TICKER,...", help="Refuse orders in these instruments."),
         click.option("--per-account", is_flag=True, help="Count each trading account apart, not all together."),
-        click.option("--order-count", type=Whole(), help="At most so many live orders."),
+        click.option("--order-count", type=NUMBER, help="At most so many live orders."),
         click.option("--max-quantity", type=QUANTITY, help="At most this quantity an order."),
     ):
         function = option(function)

@@ -129,6 +129,7 @@ class CommandLineTests(SynchronousTestCase):
             (["trades", "ACME.DEMO", "--last", "0"], "--last"),
             (["trades", "ACME.DEMO", "--last", "1.5"], "'1.5' is no whole number"),
             (["halt", "release", "xx", "--reason", "x"], "'xx' is no whole number"),
+            (["halt", "release", "0", "--reason", "x"], "0 is not in the range"),
         ):
             result = self.spire(*words)
             self.assertEqual(result.exit_code, 2, words)
