@@ -43,9 +43,10 @@ class Settings:
 
 @define(eq=False)
 class Pending:
-    """A submission on its way; those who wait for its answer."""
+    """A submission on its way; those who wait for its answer. One that `is_cancelled` waits for its CANCELED report alone."""
 
     order: Order
+    is_cancelled: bool = False
     waiting: list[Deferred[OrderView]] = field(factory=list)
     timer: IDelayedCall | None = None
 
@@ -137,15 +138,21 @@ class Submitting:
         """Cancel a live order: through its driver, or at once where it was not routed yet, and then never is."""
         submission = order.submission
         self._orders.flag(submission.order_id, Flag.PENDING_CANCEL)
-        pending = self._pending.pop(submission.order_id, None)
+        pending = self.find(submission.order_id)
         if pending is None:
             self._driver(submission).cancel(submission.order_id, actor)
-            return
-        _quiet(pending)
-        canceled = Execution(
-            order_id=submission.order_id, exec_type=ExecType.CANCELED, source=ReportSource.PERSON, actor=actor
-        )
-        self._booking.report(canceled, lambda: _answer(pending, order.view))
+        elif not pending.is_cancelled:
+            pending.is_cancelled = True
+            _quiet(pending)
+            canceled = Execution(
+                order_id=submission.order_id, exec_type=ExecType.CANCELED, source=ReportSource.PERSON, actor=actor
+            )
+            self._booking.report(canceled, lambda: self._cancelled(pending))
+
+    def _cancelled(self, pending: Pending) -> None:
+        """Answer those who wait for an order that has ended before it was routed."""
+        self._pending.pop(pending.order.submission.order_id, None)
+        _answer(pending, pending.order.view)
 
     def _refuse(self, entry: Entry, refusal: Refusal, order_id: int) -> "Deferred[OrderView]":
         waiting: Deferred[OrderView] = Deferred()
@@ -179,6 +186,8 @@ class Submitting:
 
         Both are asked: the halt that Risk announced a state with ends when the state arrives.
         """
+        if pending.is_cancelled:
+            return
         number = pending.order.submission.trading_account_id
         halts = self._orders.halts.on(number)
         refusal = refusal_of(halts[0]) if halts else forbidden_by_state(*self._inputs.standing(number), is_opening=True)
@@ -190,7 +199,7 @@ class Submitting:
     def _route(self, pending: Pending) -> None:
         """Answer, and send the order to its driver unless it has ended meanwhile."""
         submission = pending.order.submission
-        if self._pending.pop(submission.order_id, None) is None:
+        if pending.is_cancelled or self._pending.pop(submission.order_id, None) is None:
             return
         _quiet(pending)
         _answer(pending, pending.order.view)
@@ -204,7 +213,7 @@ class Submitting:
     def _end(self, pending: Pending, refusal: Refusal) -> None:
         """End an order that was not routed yet, and tell those who wait why."""
         submission = pending.order.submission
-        if self._pending.pop(submission.order_id, None) is None:
+        if pending.is_cancelled or self._pending.pop(submission.order_id, None) is None:
             return
         _quiet(pending)
         if not pending.order.state.is_live:

@@ -74,17 +74,21 @@ class StoreAwayTests(ExecutionRoomTestCase):
     def test_a_cancel_that_has_no_id_yet_keeps_the_order_from_its_driver(self) -> None:
         """The store takes the order meanwhile: it is answered when it has ended, and was never sent."""
         self.store.is_down = True
-        submitted = self.later(self.client.submit(self.request(Side.BUY, 100)))
+        request = self.request(Side.BUY, 100)
+        submitted = self.later(self.client.submit(request))
         self.advance(0.2)
         order_id = self.follower.events[0].order_id
         with patch.object(Booking, "stamp", side_effect=Unavailable("no id is in hand")):
             pending: OrderView = self.result(self.client.cancel(order_id))
+            again = self.later(self.client.submit(request))
+            self.result(self.client.cancel(order_id))
             self.store.is_down = False
             self.advance(1.5)
         self.assertEqual((pending.status, pending.flags), (Status.PENDING_NEW, Flag.PENDING_CANCEL))
-        self.assertEqual((self.follower.told(), submitted.called), (["SUBMITTED"], False))
+        self.assertEqual((self.follower.told(), submitted.called, again.called), (["SUBMITTED"], False, False))
         self.advance(1.0)
-        self.assertEqual(self.successResultOf(submitted).status, Status.CANCELED)
+        for answer in (submitted, again):
+            self.assertEqual(self.successResultOf(answer).status, Status.CANCELED)
         self.assertEqual(self.follower.told(), ["SUBMITTED", "CANCELED"])
 
     def test_a_reducing_order_and_its_fill_act_at_once(self) -> None:
