@@ -7,7 +7,7 @@ from typing import Final
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
-from spire.database.errors import CommitUnknown, NotUnique, StoreDown, StoreError
+from spire.database.errors import CommitUnknown, NotUnique, StoreDown, StoreError, TooLong
 from spire.risk.acting import Acting
 from spire.risk.facts import Facts
 from spire.risk.interfaces import IRiskStore
@@ -38,6 +38,7 @@ class Turns:
         self._clock = clock
         self._lock = DeferredLock()
         self._untold: list[AuditEvent] = []
+        self._refused: set[str] = set()
 
     @property
     def is_taken(self) -> bool:
@@ -82,17 +83,22 @@ class Turns:
 
     async def tell(self) -> None:
         """Write the events that the store has not taken; call each second."""
-        while self._untold:
+        for event in tuple(self._untold):
             try:
-                await self._store.record((), (), self._untold[:1])
+                await self._store.record((), (), (event,))
             except NotUnique:
                 self._log.info("an audit event is there already: the answer to its commit was lost")
+            except TooLong as error:
+                self._log.critical("{event} can never be written: {error}", event=event, error=str(error))
             except StoreDown:
                 return
             except StoreError as error:
-                event = self._untold[0]
-                self._log.critical("{event} can never be written: {error}", event=event, error=str(error))
-            del self._untold[0]
+                if event.event_id not in self._refused:
+                    self._log.critical("{event} is not written yet: {error}", event=event, error=str(error))
+                self._refused.add(event.event_id)
+                continue
+            self._untold.remove(event)
+            self._refused.discard(event.event_id)
 
     async def hold(self, watched: Watched) -> None:
         """Keep everybody else from touching an account. Raises Unavailable where that takes too long."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spire.database.errors import StoreFault
+from spire.database.errors import StoreFault, TooLong
 from spire.risk.values import BaselineKind
 from spire.values.orders import Side
 from spire.values.risk import RiskMode
@@ -187,13 +187,25 @@ class ReleaseTests(LossTestCase):
         self.lose()
         self.store.takes_records = False
         self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
-        self.store.refusal, self.store.takes_records = StoreFault("a text is too long"), True
+        self.store.refusal, self.store.takes_records = TooLong("a text is too long"), True
         self.advance(1.5)
         self.store.refusal = None
         self.advance(1.5)
         self.assertEqual(self.store.audited("account.release"), [])
         self.run_(self.risk.release(self.account, "talked to him", new_baseline=True))
         self.assertEqual(len(self.store.audited("account.release")), 1)
+
+    def test_an_event_waits_for_a_fault_of_the_database_to_pass(self) -> None:
+        """A full disk takes nothing, and is no reason to forget who released an account."""
+        self.lose()
+        self.store.takes_records = False
+        self.refusal(self.risk.release(self.account, "talked to him", new_baseline=True))
+        self.store.refusal, self.store.takes_records = StoreFault("the disk is full"), True
+        self.advance(2.5)
+        self.store.refusal = None
+        self.advance(1.5)
+        (event,) = self.store.audited("account.release")
+        self.assertEqual((event.actor_name, event.outcome), (self.officer, "UNAVAILABLE"))
 
     def test_without_a_mark_no_new_baseline_is_taken(self) -> None:
         """What its positions make later would count from what they cost."""
