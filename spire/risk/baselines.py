@@ -5,10 +5,12 @@ from attrs import evolve
 from spire.risk.facts import Facts
 from spire.risk.kept import Baseline, Opened
 from spire.risk.profit import Book
+from spire.risk.states import Standing
 from spire.risk.supervision import Watched
 from spire.risk.values import BaselineKind
 from spire.runtime.clock import Clock
 from spire.values.amounts import Money, Rounding
+from spire.values.codes import Currency
 from spire.values.time import Timestamp
 
 
@@ -31,6 +33,16 @@ class Baselines:
         """Return whether an account's day has begun with a record that lacks marks."""
         opened = self.opened.get(account_id)
         return opened is not None and opened.awaits_record
+
+    def lets_go(self, account_id: int, standing: Standing) -> bool:
+        """Return whether a day was opened that ends a state, and its allowed state could not be written yet.
+
+        Then the time of that state does not run out any more.
+        """
+        opened, taken = self.opened.get(account_id), self.taken(account_id)
+        if opened is None or opened.is_complete or taken is None or standing.since is None:
+            return False
+        return standing.since <= taken and not standing.is_disabled(taken)
 
     def rebase(self, account_id: int) -> None:
         """Let an account's book count from its last baseline, if it has one."""
@@ -67,11 +79,15 @@ class Baselines:
         positions = tuple(map(self._book.closed, record.origin.positions))
         if positions == record.origin.positions:
             return None
-        gained = 0
+        sums: dict[Currency, int] = {}
         for before, after in zip(record.origin.positions, positions, strict=True):
-            conversion = self._facts.convert(after.currency, record.currency)
-            if before != after and conversion is not None:
-                gained += conversion.convert(after.unrealised, Rounding.HALF_EVEN)
+            if before != after:
+                sums[after.currency] = sums.get(after.currency, 0) + after.unrealised
+        gained = 0
+        for currency, amount in sums.items():
+            conversion = self._facts.convert(currency, record.currency)
+            if conversion is not None:
+                gained += conversion.convert(Money(amount), Rounding.HALF_EVEN)
         return evolve(
             record, origin=evolve(record.origin, positions=positions), day_profit=Money(record.day_profit + gained)
         )

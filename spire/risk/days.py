@@ -266,7 +266,9 @@ class Days:
     def _why_kept_since(self, account_id: int, *, had_positions: bool) -> str | None:
         """Return why a person must release an account whose day was opened, but not completely, if one must."""
         standing, taken = self._facts.standing(account_id), self._baselines.taken(account_id)
-        if standing.mode is RiskMode.DISABLED and had_positions:
+        if had_positions and (
+            standing.mode is RiskMode.DISABLED or (taken is not None and standing.is_disabled(taken))
+        ):
             return "it is DISABLED and had positions"
         was_stopped = standing.since is not None and taken is not None and standing.since > taken
         if was_stopped and not self._turns.is_allowed(account_id):

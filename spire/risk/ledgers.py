@@ -43,6 +43,7 @@ class Ledger(StreamListener[tuple[Activity, ...]]):
         self.sequence = 0 if place is None else place.sequence
         self.is_caught_up = False
         self.problem: str | None = None
+        self._is_anew = False
         self.subscription: LogSubscription[tuple[Activity, ...]] | None = None
         self._ledgers = ledgers
 
@@ -63,6 +64,7 @@ class Ledger(StreamListener[tuple[Activity, ...]]):
             )
         self.epoch, self.sequence = epoch, after
         self.is_caught_up = False
+        self._is_anew = True
         self.problem = None if after == 0 else f"its activity up to {after} is kept nowhere"
         self._ledgers.begin(self)
 
@@ -72,6 +74,9 @@ class Ledger(StreamListener[tuple[Activity, ...]]):
 
     def ready(self) -> None:
         """Know that the present is reached."""
+        if self._is_anew:
+            self._is_anew = False
+            self._ledgers.caught_up(self.account_id)
         self.is_caught_up = True
         self._ledgers.changed(self.account_id)
 
@@ -158,6 +163,10 @@ class Ledgers:
         self._unsaved.places.add(ledger.account_id)
         self._unsaved.positions = {each for each in self._unsaved.positions if each[0] != ledger.account_id}
         self.changed(ledger.account_id)
+
+    def caught_up(self, account_id: int) -> None:
+        """Let what an account holds carry on what the day's record has of it: it was worked out from nothing."""
+        self._book.carry(account_id)
 
     def booked(self, ledger: Ledger, records: tuple[Activity, ...]) -> None:
         """Book events of an account, and tell."""

@@ -216,6 +216,12 @@ class Book:
             self._remark(account_id, book, row.instrument_id, holding)
         self.dirty.add(account_id)
 
+    def carry(self, account_id: int) -> None:
+        """Work out anew what positions carry of the baseline: they were booked from nothing, past the day's beginning."""
+        for holding in self.accounts[account_id].holdings.values():
+            holding.carried = _carried(holding.baseline, holding.position)
+        self.dirty.add(account_id)
+
     # Looking
 
     def figures(self, account_id: int, convert: Convert) -> Figures:
@@ -371,7 +377,7 @@ class Book:
         sums.baseline_unrealised -= holding.baseline_unrealised
         holding.baseline = row
         holding.baseline_unrealised = 0 if row is None else row.unrealised
-        holding.carried = 0 if row is None else _kept(row.unrealised, row.quantity, holding.position.quantity)
+        holding.carried = _carried(row, holding.position)
         sums.baseline_unrealised += holding.baseline_unrealised
 
 
@@ -381,6 +387,10 @@ def _parts(sums: Sums, doubt: int, closing: int) -> tuple[int, ...]:
     day_profit = day_realised + sums.unrealised - sums.baseline_unrealised - day_fees
     figures = (sums.realised, sums.unrealised, sums.fees, day_realised, day_fees, day_profit)
     return (*figures, day_profit + doubt, day_profit + closing)
+
+
+def _carried(row: BaselinePosition | None, position: Position) -> int:
+    return 0 if row is None else _kept(row.unrealised, row.quantity, position.quantity)
 
 
 def _kept(amount: int, before: int, after: int) -> int:

@@ -126,17 +126,22 @@ class Releases:
 
     async def settle(self) -> None:
         """Take over the baselines that turn out to be on record; call each second."""
-        for account_id, baseline in tuple(self._in_doubt.items()):
-            try:
-                found = await self._store.baselines(account_id, baseline.number - 1, 1)
-            except StoreError as error:
-                self._log.info("a release is still in doubt: {error}", error=str(error))
-                return
-            del self._in_doubt[account_id]
-            if found == (baseline,) and self._baselines.is_next(baseline):
-                self._baselines.take(baseline)
-                self._supervision.look(account_id)
-                self._log.warn("the release of {name} is on record", name=self._facts.name(account_id))
+        for account_id in tuple(self._in_doubt):
+            async with self._turns.alone():
+                await self._settle(account_id)
+
+    async def _settle(self, account_id: int) -> None:
+        baseline = self._in_doubt[account_id]
+        try:
+            found = await self._store.baselines(account_id, baseline.number - 1, 1)
+        except StoreError as error:
+            self._log.info("a release is still in doubt: {error}", error=str(error))
+            return
+        del self._in_doubt[account_id]
+        if found == (baseline,) and self._baselines.is_next(baseline):
+            self._baselines.take(baseline)
+            self._supervision.look(account_id)
+            self._log.warn("the release of {name} is on record", name=self._facts.name(account_id))
 
     def _again(self, session: Session, event: AuditEvent, error: Unavailable, text: str) -> AuditEvent:
         """Return what an event has become that could not be written: it is written when the database is back."""

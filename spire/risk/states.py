@@ -88,7 +88,10 @@ class Tradable:
 
 @frozen(kw_only=True)
 class Situation:
-    """Everything that is looked at. `orders` is None while they are not known; `now` is wall time, `monotonic` seconds."""
+    """Everything that is looked at. `orders` is None while they are not known; `now` is wall time, `monotonic` seconds.
+
+    `is_let_go`: a business day that was opened ends the state that holds, whose time does not run out any more.
+    """
 
     now: Timestamp
     monotonic: float
@@ -96,6 +99,7 @@ class Situation:
     standing: Standing
     loss: Loss
     announced: Announced | None = None
+    is_let_go: bool = False
     orders: tuple[LiveOrder, ...] | None = None
     positions: Mapping[int, Position] = field(factory=dict)
     markets: Mapping[int, Tradable] = field(factory=dict)
@@ -205,7 +209,7 @@ def _move(situation: Situation, breach: str | None) -> Move | None:
         return None
     if allowed is RiskMode.DISABLED:
         return Move(mode=RiskMode.DISABLED, reason="the limits allow no more", halts_first=is_active)
-    if standing.is_disabled(situation.now):
+    if standing.is_disabled(situation.now) and not situation.is_let_go:
         return Move(mode=RiskMode.DISABLED, reason="the time to close orders is over")
     if breach is not None and bounds is not None and (is_active or standing.expiry is None):
         return Move(

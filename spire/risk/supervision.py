@@ -53,6 +53,7 @@ class Supervision:
     """Looks at accounts as they change and each second, and has done what is to be done.
 
     `awaits_record` answers whether the record from which an account's day counts lacks marks: then nobody can say what it lost.
+    `lets_go` answers whether a business day ends a state, which could not be written yet.
     """
 
     _log = Logger()
@@ -72,6 +73,7 @@ class Supervision:
         self.accounts: dict[int, Watched] = {}
         self.changed: set[int] = set()
         self.awaits_record: Callable[[int], bool] = lambda _: False
+        self.lets_go: Callable[[int, Standing], bool] = lambda *_: False
         self._facts = facts
         self._book = book
         self._ledgers = ledgers
@@ -216,13 +218,15 @@ class Supervision:
     def _situation(self, watched: Watched, orders: tuple[LiveOrder, ...] | None) -> Situation:
         account_id = watched.account_id
         positions = self._book.accounts[account_id].held() if orders is not None else {}
+        standing = self._facts.standing(account_id)
         return Situation(
             now=self._clock.now(),
             monotonic=self._clock.monotonic(),
             bounds=watched.bound.bounds,
-            standing=self._facts.standing(account_id),
+            standing=standing,
             loss=self.loss(watched),
             announced=self._facts.announced(account_id),
+            is_let_go=self.lets_go(account_id, standing),
             orders=orders,
             positions=positions,
             markets=self._markets(account_id, positions),

@@ -139,7 +139,7 @@ def _make_service(
     )
     ledgers.changed = supervision.look
     baselines = Baselines(book=book, facts=facts, clock=parts.clock)
-    supervision.awaits_record = baselines.awaits_record
+    supervision.awaits_record, supervision.lets_go = baselines.awaits_record, baselines.lets_go
     rights = Rights(
         directory=locator.directory,
         allows=entitlements.allows,

@@ -1,14 +1,17 @@
 """Opening a business day."""
 
 from typing import Any
+from unittest.mock import AsyncMock
 
 from spire.database.errors import StoreDown
 from spire.execution.values import HaltRequest
 from spire.risk import days
+from spire.risk.acting import Acting
 from spire.risk.values import BaselineKind, OpenedAccount
 from spire.values.orders import Side
 from spire.values.risk import HaltMode, HaltScope, RiskMode
 from spire.values.time import NANOSECONDS, Timestamp
+from spire.wire.errors import Unavailable
 from tests.risk.room import BAC, CLOSE, IBM, TODAY, TOMORROW, LossTestCase, RiskRoomTestCase
 from tests.values.examples import dollars
 
@@ -164,6 +167,37 @@ class DayTests(LossTestCase):
         self.start_risk()
         self.run_(self.risk.session.when_ready())
         self.assertEqual((self.open(TOMORROW).outcome, self.mode()), ("KEPT", RiskMode.DISABLED))
+
+    def test_nor_is_it_by_a_mark_that_comes_late(self) -> None:
+        """Whoever is first when states can be written again."""
+        self.lose(keep=500)
+        self.lose_marks()
+        self.platform.stop("risk")
+        self.advance(60.0)
+        self.run_(self.administration.open_business_day(TOMORROW))
+        self.patch(Acting, "write", AsyncMock(side_effect=Unavailable("Administration is away")))
+        self.start_risk()
+        self.run_(self.risk.session.when_ready())
+        self.assertEqual(self.open(TOMORROW).outcome, "KEPT")
+        self.feed = self.open_feed(TOMORROW)
+        self.quote(13.89, 13.91, time=NEXT_MORNING)
+        self.advance(3.0)
+        opened = self.store.opened_day(self.account)
+        self.assertEqual((opened.outcome, opened.is_complete), ("KEPT", True))
+
+    def test_a_state_that_a_day_ends_runs_out_no_more(self) -> None:
+        """Although Administration is away, and so long that its time would be over: nothing was lost since."""
+        self.lose()
+        self.run_(self.administration.open_business_day(TOMORROW))
+        self.advance(0.5)
+        self.platform.network.drop("administration_service")
+        self.platform.network.faults.refuse.add("127.0.0.1:20100")
+        self.refusal(self.risk.open_day(TOMORROW))
+        self.advance(60.0)
+        self.platform.network.faults.refuse.clear()
+        self.advance(60.0)
+        self.assertIs(self.mode(), RiskMode.ACTIVE)
+        self.assertEqual(self.open(TOMORROW).outcome, "ALREADY_OPEN")
 
     def test_the_event_of_an_opening_is_written_late_where_the_database_goes_away(self) -> None:
         """The accounts have their own, in the transaction of their records."""

@@ -311,6 +311,19 @@ class BaselineTests(BookTestCase):
         self.assertEqual((self.figures().day_realised, self.figures().day_fees), (dollars(100), dollars(1)))
         self.assertEqual((self.figures().realised, self.figures().fees), (0, dollars(3)))
 
+    def test_positions_that_are_booked_from_nothing_carry_what_the_baseline_has_of_them(self) -> None:
+        """An account that came back: its day began with a loss, which is none of today however stale the marks are."""
+        self.post(traded(100, 14))
+        self.book.mark(BAC, at(13))
+        origin = self.book.origin(ADA)
+        self.book.drop(ADA)
+        self.book.open(ADA, USD)
+        self.book.mark(BAC, UNKNOWN)
+        self.book.rebase(ADA, origin)
+        self.post(traded(100, 14), traded(10, 20, IBM), traded(-10, 10, IBM))
+        self.book.carry(ADA)
+        self.assertEqual((self.figures().day_profit, self.figures().day_proven), (-dollars(100), -dollars(100)))
+
     def test_a_second_baseline_replaces_the_first(self) -> None:
         """Nothing of the first stays in the sums."""
         self.post(traded(100, 14))
