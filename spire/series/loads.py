@@ -210,9 +210,10 @@ class Recovery(Generic[R]):
         self._looked(through)
 
     def _looked(self, through: int) -> None:
-        self._failures = 0
-        self._progress = self._session.subscriptions.clock.monotonic()
-        self._last = max(self._last, through)
+        if through > self._last:
+            self._failures = 0
+            self._progress = self._session.subscriptions.clock.monotonic()
+            self._last = through
         if self._epoch is not None:
             self._alive(self._epoch, self.through)
 

@@ -328,6 +328,19 @@ class InterruptionTests(SeriesTestCase):
         self.clock.advance(RECOVER_SECONDS + 40)
         self.failureResultOf(asked, Unavailable)
 
+    def test_a_server_that_looks_at_the_same_place_again_makes_no_progress(self) -> None:
+        """It says each time that it looks, and fails: that ends too."""
+        self.log_topic(through=100)
+
+        async def chunks(query: Query, through: int) -> AsyncIterator[HistoryChunk]:
+            yield HistoryChunk(payload=b"", count=0, after=0, through=0)
+            raise Unavailable("The database is away.")
+
+        self.patch(self.series, "chunks", chunks)
+        asked = self.ask(Query(topic="trade/1", limit=50, limit_from=LimitFrom.TAIL))
+        self.clock.advance(RECOVER_SECONDS + 40)
+        self.failureResultOf(asked, Unavailable)
+
 
 class FollowTests(SeriesTestCase):
     """History, then what comes: one hand-over."""
