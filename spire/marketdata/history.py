@@ -72,7 +72,8 @@ async def read_forwards(store: IMarketDataStore, resident: Sequence[Records], wa
             left = None if left is None else left - len(part)
             yield Part(records=part, reached=int(part["sequence"][-1]))
         elif page.reached is not None:
-            yield Part(records=part, reached=page.reached)
+            # A block may reach beyond the range: the writer has merged it with what was resident when the range was taken.
+            yield Part(records=part, reached=min(page.reached, stored.through))
         if page.reached is None:
             break
         stored = evolve(stored, after=page.reached)
