@@ -13,6 +13,7 @@ from spire.series.responders import SeriesResponders
 from spire.wire.errors import SpireError
 from spire.wire.guard import Responders
 from spire.wire.publisher import Topic
+from spire.wire.readers import end_iteration
 from spire.wire.server_session import Session
 from spire.wire.stream_responders import StreamResponders
 from spire.wire.topics import ITopics
@@ -64,7 +65,11 @@ class Gate:
         """Return the series, as ISeries says, where the session may read it."""
         self._require(session, query.topic)
         series: Series = await self._series.load(session, query)
-        self._require(session, query.topic)
+        try:
+            self._require(session, query.topic)
+        except SpireError:
+            await end_iteration(series.chunks)
+            raise
         return series
 
     def check(self) -> None:

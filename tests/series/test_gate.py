@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from attrs import evolve
+
 from spire.series.gate import Gate
+from spire.series.interfaces import Series
 from spire.series.query import Query
 from spire.wire.errors import Forbidden, SpireError
 from spire.wire.guard import Responders
 from spire.wire.server_session import Session
+from spire.wire.topics import HistoryChunk
 from tests.series.test_loads import SeriesTestCase
 from tests.wire.stream_support import Limit, StreamRoom
 
@@ -31,6 +35,24 @@ class GatedRoom(StreamRoom):
         if name == "raised" and name in self.shut:
             raise Forbidden("Not yours, and raised.")
         return Forbidden(f"{session.identity.account} may not read {name}.") if name in self.shut else None
+
+
+class Chunks:
+    """Nothing to read, and something to let go of."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def __aiter__(self) -> "Chunks":
+        return self
+
+    async def __anext__(self) -> HistoryChunk:
+        """End."""
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Let go."""
+        self.is_closed = True
 
 
 class GateTests(SeriesTestCase):
@@ -111,6 +133,24 @@ class GateTests(SeriesTestCase):
         self.shut("trade/1")
         self.clock.advance(2)
         self.failureResultOf(asked, Forbidden)
+
+    def test_what_was_prepared_and_is_refused_lets_go_of_what_it_holds(self) -> None:
+        """Its chunks may hold a place among those who read."""
+        self.log_topic(through=10)
+        original, chunks = self.series.load, Chunks()
+
+        async def slow(session: Session, query: Query) -> Series:
+            series = await original(session, query)
+            await self.clock.sleep(1)
+            return evolve(series, chunks=chunks)
+
+        self.patch(self.series, "load", slow)
+        asked = self.ask(Query(topic="trade/1"))
+        self.clock.advance(0.5)
+        self.shut("trade/1")
+        self.clock.advance(2)
+        self.failureResultOf(asked, Forbidden)
+        self.assertTrue(chunks.is_closed)
 
     def test_a_topic_that_was_being_opened_is_refused(self) -> None:
         """The right went while the room waited."""
