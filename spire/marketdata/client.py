@@ -3,8 +3,7 @@
 from datetime import date
 from typing import Any, Final
 
-from twisted.internet.defer import DeferredLock
-
+from spire.marketdata.book_turns import BookTurns
 from spire.marketdata.codecs import CODECS
 from spire.marketdata.commands import FindLastRecords, TakeSnapshot
 from spire.marketdata.market_time import STALE_SECONDS
@@ -47,7 +46,7 @@ class MarketDataClient:
         self.session = session
         self._clock = session.subscriptions.clock
         self._markets: Markets | None = None
-        self._book_lock = DeferredLock()
+        self._book_turns = BookTurns(self._clock, CALL_SECONDS)
 
     async def load(self, query: Query) -> Loaded[Records]:
         """Return the records of `query.topic` (`topic_of`); see `spire.series.loads.load`."""
@@ -82,12 +81,12 @@ class MarketDataClient:
     async def snapshot(self, instrument: int, *, with_book: bool = True) -> MarketSnapshot:
         """Return what is current of an instrument; without its book that is one call, however large the book is.
 
-        Books are read one after the other, because the server keeps one for the session. Raises NotFound for an unknown
-        instrument, Forbidden, Unavailable.
+        Some books are read at once, because the server keeps so many for the session; the others wait for CALL_SECONDS.
+        Raises NotFound for an unknown instrument, Forbidden, Unavailable.
         """
         if not with_book:
             return _snapshot([await self._page(instrument, without_book=True)])
-        async with self._book_lock:
+        async with self._book_turns.turn(instrument):
             for _ in range(READINGS):
                 pages = await self._pages(instrument)
                 if pages:

@@ -11,6 +11,9 @@ from spire.wire.errors import Invalid
 BOOK_PAGE: Final = BATCH_BYTES // BOOK.itemsize
 """Rows of a page."""
 
+BOOKS_KEPT: Final = 8
+"""Books that a session may read at once."""
+
 
 @frozen(kw_only=True)
 class MarketSnapshot:
@@ -29,18 +32,18 @@ class MarketSnapshot:
 
 
 class SnapshotPages:
-    """The snapshot whose book a session reads page by page, as it was at the first: it moves on while it is read.
+    """The snapshots whose books a session reads page by page, each as it was at its first page: it moves on meanwhile.
 
-    One is kept, until its last page was read or another one of several pages begins.
+    One of an instrument is kept, until its last page was read or another one of several pages begins; of BOOKS_KEPT
+    instruments, those that were read last.
     """
 
     def __init__(self) -> None:
-        self._instrument = 0
-        self._kept: MarketSnapshot | None = None
+        self._kept: dict[int, MarketSnapshot] = {}
 
     def kept(self, instrument: int, offset: int) -> MarketSnapshot | None:
         """Return the snapshot that a page belongs to; None for a first page, or where nothing is kept of the instrument."""
-        return self._kept if offset and instrument == self._instrument else None
+        return self._kept.get(instrument) if offset else None
 
     def answer(self, instrument: int, snapshot: MarketSnapshot, offset: int) -> dict[str, Any]:
         """Return the answer to TakeSnapshot with the page from row `offset` on. Raises Invalid behind the last row."""
@@ -48,9 +51,9 @@ class SnapshotPages:
         if offset > len(rows):
             raise Invalid(f"the book has {len(rows)} rows", argument="book_offset")
         if offset + BOOK_PAGE < len(rows):
-            self._instrument, self._kept = instrument, snapshot
+            self._keep(instrument, snapshot)
         elif offset:
-            self.drop()
+            self._kept.pop(instrument, None)
         return {
             "epoch": snapshot.epoch,
             "trade": snapshot.trade.tobytes(),
@@ -64,4 +67,10 @@ class SnapshotPages:
 
     def drop(self) -> None:
         """Keep nothing."""
-        self._instrument, self._kept = 0, None
+        self._kept.clear()
+
+    def _keep(self, instrument: int, snapshot: MarketSnapshot) -> None:
+        self._kept.pop(instrument, None)
+        self._kept[instrument] = snapshot
+        if len(self._kept) > BOOKS_KEPT:
+            del self._kept[next(iter(self._kept))]
