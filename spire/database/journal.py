@@ -48,6 +48,8 @@ _Lot = list[tuple[bytes, Deferred[int]]]
 
 FILE_BYTES = 64 * 1024 * 1024
 GROUP_BYTES = 8 * 1024 * 1024
+DELETE_AGAIN_SECONDS = 60.0
+"""So long a file that could not be deleted is left alone."""
 
 
 class RunInThread(Protocol):
@@ -91,6 +93,7 @@ class Journal:
         self._is_broken = False
         self._closed: Deferred[None] | None = None
         self._trimming = DeferredLock()
+        self._delete_from = 0.0
         self._seconds = metrics.histogram("spire_journal_group_seconds", "Write and sync of one group.", ["journal"])
         self._frames = metrics.counter("spire_journal_frames", "Frames made durable.", ["journal"])
         self._bytes = metrics.counter("spire_journal_bytes", "Bytes made durable.", ["journal"])
@@ -119,6 +122,7 @@ class Journal:
         """
         self._files.open()
         self._is_open, self._is_broken, self._closed = True, False, None
+        self._delete_from = self._clock.monotonic()
         return self.read(self.first_position - 1)
 
     def read(self, after: int, through: int | None = None) -> Iterator[Frame]:
@@ -150,16 +154,19 @@ class Journal:
     def trim(self, position: int) -> Deferred[None]:
         """Delete the files that hold nothing behind `position`; the last file always stays. Fires when it is done.
 
-        One deletion is under way at a time. What could not be deleted (OSError) is tried again by the next trim, before
-        anything behind it.
+        One deletion is under way at a time. What could not be deleted (OSError) is tried again by a trim a minute later,
+        before anything behind it; until then trims delete nothing.
         """
         self._files.forget(position)
         return Deferred.fromCoroutine(self._delete())
 
     async def _delete(self) -> None:
         async with self._trimming:
-            if self._is_open and self._files.has_forgotten:
+            now = self._clock.monotonic()
+            if self._is_open and self._files.has_forgotten and now >= self._delete_from:
+                self._delete_from = now + DELETE_AGAIN_SECONDS
                 await self._run_in_thread(self._files.delete)
+                self._delete_from = now
 
     async def close(self) -> None:
         """Take no more, wait for what was appended and for what is being deleted, close the files."""

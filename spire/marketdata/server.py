@@ -237,7 +237,9 @@ class MarketDataServer:
 
     def _stored(self, position: int) -> None:
         self._image.resident.trim(position)
-        self._journal.trim(position)
+        self._journal.trim(position).addErrback(
+            lambda failure: self._log.failure("the journal keeps files whose records are stored", failure=failure)
+        )
 
     # Rebuilding
 

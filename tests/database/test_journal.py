@@ -258,13 +258,15 @@ class TrimTests(JournalCase):
         self.assertRaises(JournalTrimmed, journal.read, 0)
 
     def test_a_file_that_cannot_be_deleted_keeps_those_behind_it(self) -> None:
-        """A hole would look like lost facts to the next start; the next trim tries again."""
+        """A hole would look like lost facts to the next start; a later trim tries again."""
         journal = self.filled()
         before = self.paths
         with mock.patch("pathlib.Path.unlink", side_effect=OSError(errno.EIO, "Input/output error")):
             self.failureResultOf(journal.trim(4), OSError)
+            self.clock.advance(61)
             self.failureResultOf(journal.trim(8), OSError)
         self.assertEqual(self.paths, before)
+        self.clock.advance(61)
         self.successResultOf(journal.trim(4))
         self.close(journal)
         _, held = self.opened()
@@ -299,9 +301,25 @@ class TrimTests(JournalCase):
 
         with mock.patch("pathlib.Path.unlink", fail_once):
             self.failureResultOf(journal.trim(4), OSError)
+            self.clock.advance(61)
             self.successResultOf(journal.trim(8))
         self.close(journal)
         self.assertEqual(self.opened()[1][-1].position, 10)
+
+    def test_a_file_that_cannot_be_deleted_is_tried_once_a_minute(self) -> None:
+        """The store is written several times a second, and each time something might be trimmed."""
+        journal = self.filled()
+        before = self.paths
+        with mock.patch("pathlib.Path.unlink", side_effect=OSError(errno.EIO, "Input/output error")) as unlink:
+            self.failureResultOf(journal.trim(4), OSError)
+            self.clock.advance(59)
+            self.successResultOf(journal.trim(8))
+            self.assertEqual(unlink.call_count, 1)
+        self.assertEqual(self.paths, before)
+        self.clock.advance(2)
+        self.successResultOf(journal.trim(4))
+        self.successResultOf(journal.trim(10))
+        self.assertEqual(len(self.paths), 1)
 
     def test_positions_go_on_after_everything_was_trimmed(self) -> None:
         """Also across restarts, on later days, with nothing in between."""

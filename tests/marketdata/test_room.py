@@ -8,7 +8,8 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import capturedLogs
 
 from spire.database import journal
 from spire.database.errors import StoreDown
@@ -547,6 +548,20 @@ class DeathTests(RoomTestCase):
         self.publish(self.feed(), trades=trades([1] * 3))
         self.result(self.server.stop())
         self.assertEqual(dict(self.store._sequences), {(RecordType.TRADE, 1): 3})
+
+
+class TrimTests(RoomTestCase):
+    """What the store has, the journal need not keep."""
+
+    def test_a_journal_that_cannot_be_trimmed_is_logged(self) -> None:
+        """Its disk fills, and somebody must hear why; records are stored all the same."""
+        self.patch(self.journal, "trim", lambda _: fail(OSError(errno.EIO, "Input/output error")))
+        with capturedLogs() as events:
+            self.publish(self.feed(), trades=trades([1]))
+            self.clock.advance(2)
+        self.assertTrue(self.flushLoggedErrors(OSError))
+        self.assertTrue(any("the journal keeps files" in (event["log_format"] or "") for event in events))
+        self.assertEqual(self.server.intake.backlog, 0)
 
 
 class MarketTests(RoomTestCase):
