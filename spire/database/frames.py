@@ -16,7 +16,9 @@ from attrs import frozen
 from spire.values.environment import Environment
 from spire.values.time import Timestamp
 
-VERSION = 1
+VERSION = 2
+"""Since 2 a frame may say that its lot goes on, which a reader of 1 takes for damage: it must refuse the file instead."""
+READABLE = (1, 2)
 MAGIC = b"SPIREJNL"
 _HEADER = struct.Struct("<8sHHIQQq20xI")  # magic, version, environment, reserved, epoch, first position, time, crc
 HEADER_BYTES = _HEADER.size
@@ -32,8 +34,9 @@ _MORE = 1 << 31  # beside the length: the next frame belongs to the same lot
 
 @frozen(kw_only=True)
 class FileHeader:
-    """What a journal file says of itself: whose it is, and the position of its first frame."""
+    """What a journal file says of itself: its version, whose it is, and the position of its first frame."""
 
+    version: int = VERSION
     environment: Environment
     epoch: int
     first_position: int
@@ -63,7 +66,9 @@ class Scan:
 
 def encode_header(header: FileHeader) -> bytes:
     """Return the first bytes of a file."""
-    plain = _HEADER.pack(MAGIC, VERSION, header.environment, 0, header.epoch, header.first_position, header.time, 0)
+    plain = _HEADER.pack(
+        MAGIC, header.version, header.environment, 0, header.epoch, header.first_position, header.time, 0
+    )
     return plain[:-4] + struct.pack("<I", zlib.crc32(plain[:-4]))
 
 
@@ -74,9 +79,15 @@ def decode_header(data: bytes | memoryview) -> FileHeader:
     magic, version, environment, _, epoch, first, time, checksum = _HEADER.unpack(data[:HEADER_BYTES])
     if magic != MAGIC or checksum != zlib.crc32(data[: HEADER_BYTES - 4]):
         raise ValueError("the header is damaged")
-    if version != VERSION:
-        raise ValueError(f"the file has version {version}, this release reads {VERSION}")
-    return FileHeader(environment=Environment(environment), epoch=epoch, first_position=first, time=Timestamp(time))
+    if version not in READABLE:
+        raise ValueError(f"the file has version {version}, this release reads {VERSION} at most")
+    return FileHeader(
+        version=version,
+        environment=Environment(environment),
+        epoch=epoch,
+        first_position=first,
+        time=Timestamp(time),
+    )
 
 
 def encode_frame(payload: bytes, *, position: int, time: Timestamp, group: int, more: bool = False) -> bytes:

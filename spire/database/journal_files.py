@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from spire.database.frames import (
     HEADER_BYTES,
+    VERSION,
     FileHeader,
     Frame,
     decode_frame,
@@ -69,11 +70,12 @@ class JournalIdentity:
 
 @define(kw_only=True)
 class JournalFile:
-    """One file: where it is, what it holds, and the offsets of its durable frames."""
+    """One file: where it is, its version, what it holds, and the offsets of its durable frames."""
 
     path: Path
     first_position: int
     day: str
+    version: int = VERSION
     end: int
     offsets: "array[int]" = field(factory=lambda: array("Q"))
 
@@ -170,9 +172,9 @@ class JournalFiles:
                 self._write_header(file.fileno(), first, Timestamp(0))
                 size = HEADER_BYTES
             with _view(file.fileno(), size) as data:
-                self._check_header(path, first, data)
+                header = self._check_header(path, first, data)
                 found = scan(data, first)
-            end = found.end
+            end, version = found.end, header.version
             if found.damage is not None or (not is_last and end < size):
                 raise JournalCorrupt(
                     f"{path.name} is damaged at byte {end}, behind position {first + len(found.offsets) - 1}: "
@@ -186,11 +188,16 @@ class JournalFiles:
                 )
                 os.ftruncate(file.fileno(), end)
                 os.fsync(file.fileno())
+            if is_last and not found.offsets and version != VERSION:
+                # The next file would begin at the same position as this one, so this one takes the next group.
+                self._write_header(file.fileno(), first, header.time)
+                version = VERSION
+        offsets = array("Q", found.offsets)
         self.files.append(
-            JournalFile(path=path, first_position=first, day=day, end=end, offsets=array("Q", found.offsets))
+            JournalFile(path=path, first_position=first, day=day, version=version, end=end, offsets=offsets)
         )
 
-    def _check_header(self, path: Path, first: int, data: memoryview) -> None:
+    def _check_header(self, path: Path, first: int, data: memoryview) -> FileHeader:
         try:
             header = decode_header(data)
         except ValueError as error:
@@ -203,6 +210,7 @@ class JournalFiles:
                 f"{path.name} belongs to {header.environment.name}, epoch {header.epoch}; "
                 f"this server is {mine.environment.name}, epoch {mine.epoch}"
             )
+        return header
 
     def _write_header(self, descriptor: int, first: int, now: Timestamp) -> None:
         mine = self._identity
@@ -246,12 +254,12 @@ class JournalFiles:
         return file.last_position
 
     def _file_for(self, size: int, now: Timestamp) -> JournalFile:
-        """Return the file that takes the next group: the last one, or a new one for a new day or a full file."""
+        """Return the file that takes the next group: the last one, or a new one for a new day, or behind a full or old file."""
         day = to_datetime(now).strftime("%Y%m%d")
         if self.files:
             last = self.files[-1]
             is_full = last.offsets and last.end + size > self._file_bytes
-            if not is_full and (last.day == day or not last.offsets):
+            if not is_full and last.version == VERSION and (last.day == day or not last.offsets):
                 return last
         first = self.last_position + 1
         path = self._directory / f"{self._identity.name}-{day}-{first:020}.journal"

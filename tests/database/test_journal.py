@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, execute
@@ -421,6 +422,58 @@ class DamageTests(JournalCase):
         journal, held = self.opened()
         self.assertEqual([frame.payload for frame in held], [b"kept"])
         self.assertEqual(self.successResultOf(journal.append(b"next")), 2)
+
+
+class VersionTests(JournalCase):
+    """Files of an older release are read; it must not cut off what it cannot read of ours."""
+
+    def make_old(self) -> None:
+        """Give the last file the header of the older release."""
+        data = self.paths[-1].read_bytes()
+        header = evolve(coding.decode_header(data), version=1)
+        self.paths[-1].write_bytes(coding.encode_header(header) + data[coding.HEADER_BYTES :])
+
+    def versions(self) -> list[int]:
+        """Return the versions of the files, oldest first."""
+        return [coding.decode_header(path.read_bytes()).version for path in self.paths]
+
+    def test_a_journal_of_the_older_release_goes_on_in_a_new_file(self) -> None:
+        """On the same day too; positions go on."""
+        journal, _ = self.opened()
+        self.successResultOf(journal.append(b"old"))
+        self.close(journal)
+        self.make_old()
+        journal, held = self.opened()
+        self.assertEqual(([frame.payload for frame in held], self.versions()), ([b"old"], [1]))
+        journal.append_many([b"new", b"newer"])
+        self.successResultOf(journal.append(b"newest"))
+        self.close(journal)
+        self.assertEqual(self.versions(), [1, 2])
+        self.assertEqual([frame.payload for frame in self.opened()[1]], [b"old", b"new", b"newer", b"newest"])
+
+    def test_an_empty_file_of_the_older_release_becomes_one_of_this(self) -> None:
+        """A second file that began at its position would leave open which comes first."""
+        journal, _ = self.opened()
+        self.successResultOf(journal.append(b"torn"))
+        self.close(journal)
+        self.make_old()
+        os.truncate(self.paths[0], coding.HEADER_BYTES)
+        journal, _ = self.opened()
+        self.clock.advance(86_400)
+        self.assertEqual(self.successResultOf(journal.append(b"new")), 1)
+        self.close(journal)
+        self.assertEqual(self.versions(), [2])
+        self.assertEqual([frame.payload for frame in self.opened()[1]], [b"new"])
+
+    def test_an_older_release_refuses_a_newer_file_and_leaves_it_whole(self) -> None:
+        """To it a lot is a torn write."""
+        journal, _ = self.opened()
+        journal.append_many([b"a", b"b"])
+        self.close(journal)
+        before = self.paths[0].read_bytes()
+        self.patch(coding, "READABLE", (1,))
+        self.assertIn("version 2", str(self.assertRaises(JournalCorrupt, self.make().open)))
+        self.assertEqual(self.paths[0].read_bytes(), before)
 
 
 class CrashPointTests(JournalCase):
