@@ -46,9 +46,11 @@ class TopicAnswer:
     """How the server met one request, in the order of the requests.
 
     Segments of `stream` follow from `after` on; `through` is where the topic stood. A refusal has a `code`, and as much
-    of the message as fits: REQUESTS_PER_CALL answers of whatever kind take less than one value holds.
+    of the message as fits: REQUESTS_PER_CALL answers of whatever kind take less than one value holds. `topic` is empty:
+    clients of the release before require the field, and none of them reads it.
     """
 
+    topic: str = ""
     mode: Mode
     stream: int = 0
     epoch: Epoch | None = None

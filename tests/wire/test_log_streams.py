@@ -3,18 +3,27 @@
 from typing import Any
 
 import msgspec
+from attrs import frozen
 
 from spire.series.filter import Compare, In, Operator
 from spire.series.query import filter_bytes
-from spire.wire.arguments import LONGEST_VALUE, encode
+from spire.wire.arguments import LONGEST_VALUE, decode, encode
 from spire.wire.errors import Invalid, Refused, Unavailable
 from spire.wire.log_topic import LogTopic
 from spire.wire.readers import HISTORIES_AT_ONCE
 from spire.wire.records import Rows
 from spire.wire.segments import PAYLOAD_LIMIT
 from spire.wire.stream_commands import LONGEST_TOPIC, REQUESTS_PER_CALL, refusal
-from spire.wire.topics import HistoryChunk, Policy
+from spire.wire.topics import HistoryChunk, Mode, Policy
 from tests.wire.stream_support import PACKED, Activity, Recorder, StreamTestCase, ticks
+
+
+@frozen(kw_only=True)
+class OlderAnswer:
+    """What a client of the release before requires of an answer."""
+
+    topic: str
+    mode: Mode
 
 
 class LiveTests(StreamTestCase):
@@ -453,6 +462,11 @@ class RefusalTests(StreamTestCase):
         answer = refusal(Refused("C" * 100, "x" + "\N{EURO SIGN}" * 1_000))
         self.assertEqual(answer.message, "x" + "\N{EURO SIGN}" * 66)
         self.assertLess(len(encode((answer,) * REQUESTS_PER_CALL)), LONGEST_VALUE)
+
+    def test_an_answer_has_the_field_that_clients_of_the_release_before_require(self) -> None:
+        """They read nothing of it, and would refuse the whole value without."""
+        read = decode(tuple[OlderAnswer, ...], encode((refusal(Refused("NOT_FOUND", "None.")),)))
+        self.assertEqual(read, (OlderAnswer(topic="", mode=Mode.REFUSED),))
 
     def test_a_right_that_is_withdrawn_ends_the_stream(self) -> None:
         """The server ends the stream with FORBIDDEN and the client does not come again."""
