@@ -1,6 +1,6 @@
 """Logging in and staying logged in: login, renewal of tickets, logout, change of password."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from attrs import frozen
 from twisted.internet.defer import DeferredLock
@@ -68,6 +68,7 @@ class Logins:
         *,
         live: LiveLocator,
         store: ILocatorStore,
+        take_if_changed: Callable[[], Awaitable[None]],
         keys: KeyRing,
         hashes: PasswordHashes,
         policy: PasswordPolicy,
@@ -78,6 +79,7 @@ class Logins:
     ) -> None:
         self._live = live
         self._store = store
+        self._take_if_changed = take_if_changed
         self._keys = keys
         self._hashes = hashes
         self.policy = policy
@@ -175,7 +177,7 @@ class Logins:
         """Return a login session that is on record, opened with a password that still held at that moment.
 
         Where the hash is another by then, because the password was changed or another login renewed its hash, the password
-        is compared again.
+        is compared again; where an account or a delegate was disabled, at another Locator perhaps, it is refused.
         """
         cleared = [_account_subject(_account_key(claimant.account))]
         for _ in range(ATTEMPTS):
@@ -197,6 +199,10 @@ class Logins:
             with store_errors():
                 if await self._store.open_session(session, credential.password_hash, cleared, new_hash):
                     return session
+                await self._take_if_changed()
+            if may_no_longer_log_in(self._live.directory, session.account_id, session.delegate_id):
+                self._logins.labels(outcome="refused").inc()
+                raise NotAuthenticated(REFUSED)
         raise Unavailable("This account changes all the time; try again in a few seconds.")
 
     async def _session(self, key: str) -> LoginSession | None:

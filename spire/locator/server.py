@@ -98,6 +98,7 @@ class LocatorService:
         self.logins = Logins(
             live=self.live,
             store=parts.store,
+            take_if_changed=commits.take_if_changed,
             keys=self._keys,
             hashes=parts.hashes,
             policy=parts.policy,

@@ -13,6 +13,7 @@ from spire.locator.keys import renewal_message
 from spire.locator.logins import REFUSED
 from spire.locator.passwords import ACCOUNT_BACK_OFF, PasswordHashes
 from spire.locator.sessions import IDLE_SECONDS
+from spire.locator.values import Change
 from spire.wire.errors import (
     CredentialsRefused,
     Forbidden,
@@ -23,6 +24,7 @@ from spire.wire.errors import (
 )
 from spire.wire.tickets import make_key, private_bytes, public_bytes, read
 from tests.locator.room import ADMINISTRATOR, SECRETS, TRADER, LocatorTestCase
+from tests.locator.store_contract import write
 
 WRONG = evolve(TRADER, password="not his password")
 
@@ -384,6 +386,29 @@ class DelegationTests(LocatorTestCase):
         self.wait(self.link(ADMINISTRATOR).calls.disable(portal.login.account_id))
         session = self.wait(self.store.find_session(answer["login_session"]))
         self.assertEqual(session.end_reason, "disabled")
+
+    def test_a_portal_that_another_locator_disabled_is_refused_after_one_look(self) -> None:
+        """It is read then: the password is not hashed again and again for nothing."""
+        portal = self.service_link("web_portal_service")
+        entry = self.wait(self.link(ADMINISTRATOR).calls.load(portal.login.account_id))[0]
+        version, looks = self.wait(self.store.directory_version()), self.count_looks()
+        change = Change(put=(evolve(entry, disabled=True),))
+        self.assertTrue(self.wait(self.store.write_directory(write(change), version)))
+        refused = self.metrics.value("spire_locator_logins_total", outcome="refused")
+        self.assertEqual(self.error(NotAuthenticated, self.login_for(portal)).message, REFUSED)
+        self.assertEqual(len(looks), 1)
+        self.assertEqual(self.metrics.value("spire_locator_logins_total", outcome="refused"), refused + 1)
+
+    def count_looks(self) -> list[str]:
+        """Return what is written into at each comparison of a password."""
+        matches, looks = PasswordHashes.matches, []
+
+        async def counted(hashes: PasswordHashes, stored: str | None, password: str) -> bool:
+            looks.append(password)
+            return await matches(hashes, stored, password)
+
+        self.patch(PasswordHashes, "matches", counted)
+        return looks
 
     def test_a_portal_that_may_log_nobody_in_any_more_takes_its_users_with_it(self) -> None:
         """Their sessions close, and renew no ticket, until it may again."""
