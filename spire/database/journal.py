@@ -43,8 +43,8 @@ __all__ = [
 
 R = TypeVar("R")
 
-_Lot = list[tuple[bytes, Deferred[int]]]
-"""Payloads that become durable together or not at all, with who waits for each."""
+_Fact = tuple[bytes, bool, Deferred[int]]
+"""A payload, whether it becomes durable only together with the next one, and who waits for it."""
 
 FILE_BYTES = 64 * 1024 * 1024
 GROUP_BYTES = 8 * 1024 * 1024
@@ -86,9 +86,9 @@ class Journal:
         )
         self._clock = clock
         self._run_in_thread = run_in_thread
-        self._waiting: list[_Lot] = []
+        self._waiting: list[_Fact] = []
         self._is_open = False
-        self._group: list[_Lot] = []
+        self._group: list[_Fact] = []
         self._is_writing = False
         self._is_broken = False
         self._closed: Deferred[None] | None = None
@@ -112,7 +112,7 @@ class Journal:
     @property
     def waiting(self) -> int:
         """How many appends wait to become durable."""
-        return sum(len(lot) for lot in self._waiting)
+        return len(self._waiting)
 
     def open(self) -> Iterator[Frame]:
         """Lock and check the files, repair a torn tail, and return every frame that is held, in order; also after `close`.
@@ -135,21 +135,28 @@ class Journal:
         All appends of a group fire in one reactor turn. Fails with JournalFull (later appends may succeed) or JournalFailed;
         everything that was appended before the caller could know fails too, so that nothing overtakes a lost fact.
         """
-        (durable,) = self.append_many([payload])
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise _too_large(payload)
+        self._require_open()
+        durable: Deferred[int] = Deferred()
+        self._waiting.append((payload, False, durable))
+        self._begin()
         return durable
 
     def append_many(self, payloads: Sequence[bytes]) -> list[Deferred[int]]:
         """Append several facts in one group, however large: after a failure or a crash all of them are there, or none."""
         for payload in payloads:
             if len(payload) > MAX_PAYLOAD_BYTES:
-                raise ValueError(f"a frame holds at most {MAX_PAYLOAD_BYTES} bytes, not {len(payload)}")
-        if not self._is_open or self._is_broken or self._closed is not None:
-            raise JournalFailed("the journal is not open")
-        lot: _Lot = [(payload, Deferred()) for payload in payloads]
-        if lot:
-            self._waiting.append(lot)
-            self._begin()
-        return [durable for _, durable in lot]
+                raise _too_large(payload)
+        self._require_open()
+        appended: list[Deferred[int]] = [Deferred() for _ in payloads]
+        last = len(payloads) - 1
+        self._waiting += [
+            (payload, place < last, durable)
+            for place, (payload, durable) in enumerate(zip(payloads, appended, strict=True))
+        ]
+        self._begin()
+        return appended
 
     def trim(self, position: int) -> Deferred[None]:
         """Delete the files that hold nothing behind `position`; the last file always stays. Fires when it is done.
@@ -181,6 +188,10 @@ class Journal:
             self._is_open = False
             self._files.close()
 
+    def _require_open(self) -> None:
+        if not self._is_open or self._is_broken or self._closed is not None:
+            raise JournalFailed("the journal is not open")
+
     def _begin(self) -> None:
         if not self._is_writing and self._waiting:
             self._is_writing = True
@@ -192,17 +203,16 @@ class Journal:
             began = self._clock.monotonic()
             try:
                 written = await self._run_in_thread(
-                    self._files.write, [[payload for payload, _ in lot] for lot in group], self._clock.now()
+                    self._files.write, [(payload, more) for payload, more, _ in group], self._clock.now()
                 )
             except JournalError as error:
                 self._failed(group, error)
                 continue
             last = self._files.commit(*written)
             self._seconds.labels(journal=self.name).observe(self._clock.monotonic() - began)
-            facts = [fact for lot in group for fact in lot]
-            self._frames.labels(journal=self.name).inc(len(facts))
-            self._bytes.labels(journal=self.name).inc(sum(len(payload) for payload, _ in facts))
-            for position, (_, durable) in enumerate(facts, last - len(facts) + 1):
+            self._frames.labels(journal=self.name).inc(len(group))
+            self._bytes.labels(journal=self.name).inc(sum(len(payload) for payload, _, _ in group))
+            for position, (_, _, durable) in enumerate(group, last - len(group) + 1):
                 durable.callback(position)
         self._group = []
         self._ended()
@@ -212,25 +222,26 @@ class Journal:
         if self._closed is not None and not self._closed.called:
             self._closed.callback(None)
 
-    def _next_group(self) -> list[_Lot]:
-        size = count = 0
-        for lot in self._waiting:
-            size += sum(len(payload) + FRAME_BYTES for payload, _ in lot)
-            if count and size > GROUP_BYTES:
+    def _next_group(self) -> list[_Fact]:
+        size = whole = 0
+        for count, (payload, more, _) in enumerate(self._waiting, 1):
+            size += len(payload) + FRAME_BYTES
+            if whole and size > GROUP_BYTES:
                 break
-            count += 1
-        group, self._waiting = self._waiting[:count], self._waiting[count:]
+            if not more:
+                whole = count
+        group, self._waiting = self._waiting[:whole], self._waiting[whole:]
         return group
 
-    def _failed(self, group: list[_Lot], error: JournalError) -> None:
+    def _failed(self, group: list[_Fact], error: JournalError) -> None:
         """Fail a group and everything that waits behind it, in order."""
-        lost = [each for lot in group + self._waiting for each in lot if not each[1].called]
+        lost = [durable for _, _, durable in group + self._waiting if not durable.called]
         self._waiting = []
         self._failures.labels(journal=self.name).inc()
         self._log.error(
             "the journal {name} lost {count} appends: {error}", name=self.name, count=len(lost), error=error
         )
-        for _, durable in lost:
+        for durable in lost:
             durable.errback(Failure(error))
 
     def _broken(self, failure: Failure) -> None:
@@ -239,3 +250,7 @@ class Journal:
         self._is_broken = True
         self._failed(self._group, JournalFailed("the journal is broken: see the log"))
         self._ended()
+
+
+def _too_large(payload: bytes) -> ValueError:
+    return ValueError(f"a frame holds at most {MAX_PAYLOAD_BYTES} bytes, not {len(payload)}")

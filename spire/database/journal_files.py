@@ -220,26 +220,25 @@ class JournalFiles:
 
     # Appending, in the journal's thread.
 
-    def write(self, lots: list[list[bytes]], now: Timestamp) -> tuple[JournalFile, list[int], int]:
+    def write(self, facts: list[tuple[bytes, bool]], now: Timestamp) -> tuple[JournalFile, list[int], int]:
         """Append a group and wait until the disk has it; the answer is what `commit` takes.
 
-        After a crash in between, a prefix of it may be there: of a lot all or nothing.
+        Each payload comes with whether its lot goes on with the next. After a crash in between, a prefix of the group may be
+        there: of a lot all or nothing.
         Raises JournalFull with the file cut back, or JournalFailed.
         """
         if self._is_failed:
             raise JournalFailed("the journal failed before: the server must be started again")
-        size = sum(len(payload) for lot in lots for payload in lot)
+        size = sum(len(payload) for payload, _ in facts)
         file = self._file_for(size, now)
         assert self._fd is not None
         position, offset = file.last_position + 1, file.end
         frames: list[bytes] = []
         offsets: list[int] = []
-        for lot in lots:
-            for place, payload in enumerate(lot, 1):
-                at, more = position + len(frames), place < len(lot)
-                frames.append(encode_frame(payload, position=at, time=now, group=file.end, more=more))
-                offsets.append(offset)
-                offset += len(frames[-1])
+        for at, (payload, more) in enumerate(facts, position):
+            frames.append(encode_frame(payload, position=at, time=now, group=file.end, more=more))
+            offsets.append(offset)
+            offset += len(frames[-1])
         try:
             _write_at(self._fd, b"".join(frames), file.end)
             os.fdatasync(self._fd)

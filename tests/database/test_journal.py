@@ -164,6 +164,20 @@ class AppendTests(JournalCase):
         os.truncate(self.paths[0], self.paths[0].stat().st_size - 1)
         self.assertEqual([frame.payload for frame in self.opened()[1]], [b"kept"])
 
+    def test_a_group_that_is_full_ends_before_what_goes_together(self) -> None:
+        """What is appended together is not split over two groups, also where a part of it had room."""
+        self.patch(journal_module, "GROUP_BYTES", 200)
+        journal, _ = self.opened()
+        self.threads.is_held = True
+        fired: list[int] = []
+        for durable in [journal.append(b"first"), journal.append(b"second"), *journal.append_many([b"x" * 60] * 2)]:
+            durable.addCallback(fired.append)
+        self.threads.step()
+        self.threads.step()
+        self.assertEqual(fired, [1, 2])
+        self.threads.step()
+        self.assertEqual(fired, [1, 2, 3, 4])
+
     def test_append_many_takes_all_or_nothing(self) -> None:
         """One that is too large is refused with those before it."""
         journal, _ = self.opened()
@@ -383,7 +397,7 @@ class DamageTests(JournalCase):
         journal, _ = self.opened()
         self.successResultOf(journal.append(b"kept"))
         with mock.patch("os.fdatasync", side_effect=KeyboardInterrupt):
-            self.assertRaises(KeyboardInterrupt, journal._files.write, [[b"whole"]], self.clock.now())
+            self.assertRaises(KeyboardInterrupt, journal._files.write, [(b"whole", False)], self.clock.now())
         self.crash(journal)
         synced: list[str] = []
         fdatasync, fsync = os.fdatasync, os.fsync
