@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from spire.accounting.position import Position
-from spire.risk.profit import Origin
+from spire.risk.origin import Origin
 from spire.risk.values import KEPT, BaselineKind
 from spire.values.amounts import Money
 from spire.values.codes import Currency

@@ -12,7 +12,7 @@ from spire.database.errors import CommitUnknown, NotUnique, StoreDown
 from spire.database.transaction import Transaction
 from spire.risk.interfaces import IRiskStore
 from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent, Saved
-from spire.risk.profit import BaselinePosition, BaselineTotal, Origin
+from spire.risk.origin import BaselinePosition, BaselineTotal, Origin
 from spire.risk.values import BaselineKind
 from spire.values.audit import AuditEvent, AuditQuery
 from spire.values.codes import Currency

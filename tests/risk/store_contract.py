@@ -8,7 +8,7 @@ from zope.interface.verify import verifyObject
 from spire.accounting.position import Position
 from spire.risk.interfaces import IRiskStore
 from spire.risk.kept import Baseline, Kept, KeptPosition, Opened, Place, RiskEvent, Saved
-from spire.risk.profit import BaselinePosition, BaselineTotal, Origin
+from spire.risk.origin import BaselinePosition, BaselineTotal, Origin
 from spire.risk.values import BaselineKind
 from spire.values.amounts import Money, Quantity
 from spire.values.audit import AuditEvent, AuditQuery

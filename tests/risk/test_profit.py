@@ -10,7 +10,8 @@ from spire.accounting.portfolio import Portfolio, apply_postings, day_profit, pr
 from spire.accounting.position import Position
 from spire.definitions.rates import Conversion
 from spire.risk.marks import UNKNOWN, Mark, Marks
-from spire.risk.profit import BaselinePosition, Book, Figures, Origin
+from spire.risk.origin import BaselinePosition, Origin
+from spire.risk.profit import Book, Figures
 from spire.risk.values import MarkSource
 from spire.values.amounts import Money, Price, Rounding
 from spire.values.codes import Currency

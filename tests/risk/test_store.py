@@ -9,7 +9,7 @@ from spire.database.errors import CommitUnknown, StoreDown
 from spire.database.migrations import load_steps, migrate
 from spire.risk.kept import Saved
 from spire.risk.memory import MemoryRiskStore
-from spire.risk.profit import Origin
+from spire.risk.origin import Origin
 from spire.risk.store import RiskStore
 from spire.testing.database import DatabaseTestCase
 from spire.values.audit import AuditQuery
