@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 
 from spire.marketdata.snapshots import BOOKS_KEPT
 from spire.runtime.clock import Clock
+from spire.runtime.turnstile import Turnstile
 from spire.wire.errors import Unavailable
 
 
@@ -20,7 +21,7 @@ class BookTurns:
     def __init__(self, clock: Clock, wait_seconds: float) -> None:
         self._clock = clock
         self._wait_seconds = wait_seconds
-        self._places = DeferredSemaphore(BOOKS_KEPT)
+        self._places = Turnstile(BOOKS_KEPT)
         self._locks: dict[int, DeferredLock] = {}
 
     @asynccontextmanager
@@ -30,7 +31,7 @@ class BookTurns:
         lock = self._locks.setdefault(instrument, DeferredLock())
         await self._wait(lock.acquire(), deadline)
         try:
-            await self._wait(self._places.acquire(), deadline)
+            await self._wait(self._places.take(), deadline)
             try:
                 yield
             finally:

@@ -1,1 +1,1 @@
-"""What everything that waits or counts is given: clock, chance, tasks, metrics, log context."""
+"""What everything that waits or counts is given: clock, chance, tasks, waiters, turnstile, metrics, log context."""

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from twisted.internet.defer import Deferred
 
 
-class Turns:
+class Turnstile:
     """At most `limit` have a turn at the same time; the others wait, first come first served.
 
     Thousands may be done as soon as their turn comes: turns are given one after the other, never one from within another.

@@ -8,7 +8,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from spire.runtime.tasks import Tasks
-from spire.runtime.turns import Turns
+from spire.runtime.turnstile import Turnstile
 from spire.wire.errors import SpireError
 from spire.wire.log_topic import LogTopic, View
 from spire.wire.outbound import OutboundStream, StreamClosedError, in_boxes
@@ -99,7 +99,7 @@ class LogReader(Reader):
         outbound: OutboundStream,
         position: int,
         tasks: Tasks,
-        turns: Turns,
+        turns: Turnstile,
         forget: Callable[[Reader], None],
     ) -> None:
         super().__init__(view.stream, outbound, position, forget)

@@ -9,7 +9,7 @@ from twisted.protocols import amp
 
 from spire.runtime.clock import Clock
 from spire.runtime.tasks import Tasks
-from spire.runtime.turns import Turns
+from spire.runtime.turnstile import Turnstile
 from spire.wire.errors import Internal, Invalid, Overloaded, SpireError
 from spire.wire.log_topic import LogTopic
 from spire.wire.outbound import OutboundStream
@@ -51,7 +51,7 @@ class StreamResponders(amp.CommandLocator):
         self._topics = topics
         self._clock = clock
         self._tasks = tasks
-        self._turns = Turns(HISTORIES_AT_ONCE)
+        self._turns = Turnstile(HISTORIES_AT_ONCE)
         self._outbound: OutboundStream | None = None
         self._readers: dict[int, Reader] = {}
         self._opening = 0

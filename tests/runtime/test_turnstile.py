@@ -3,15 +3,15 @@
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from spire.runtime.turns import Turns
+from spire.runtime.turnstile import Turnstile
 
 
-class TurnsTests(SynchronousTestCase):
+class TurnstileTests(SynchronousTestCase):
     """Two have a turn, two wait."""
 
     def setUp(self) -> None:
         """Let four come."""
-        self.turns = Turns(2)
+        self.turns = Turnstile(2)
         self.first, self.second, self.third, self.fourth = (self.turns.take() for _ in range(4))
 
     def go(self, *waiting: Deferred[None]) -> None:
