@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from spire.locator.directory import ADMINISTRATOR, AUDITOR, RISK_OFFICER, Directory, is_server
+from spire.locator.directory import ADMINISTRATOR, AUDITOR, RISK_OFFICER, Directory, is_server, view_needed
 from spire.locator.values import Entry, Kind, Right
 from spire.wire.errors import Forbidden, NotFound
 from spire.wire.identity import Identity
@@ -72,9 +72,7 @@ def require_view(directory: Directory, identity: Identity, trading_account_id: i
     """Return a trading account whose limits one may see; NotFound, Forbidden."""
     entry = trading_account(directory, trading_account_id)
     if not may_view(directory, identity, trading_account_id):
-        raise Forbidden(
-            f"VIEW on trading account {entry.entry_id} is needed; ask an administrator for it.", right="VIEW"
-        )
+        raise view_needed(trading_account_id)
     return entry
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from spire.execution.values import FIRM, HALTS, parse_activity_topic
-from spire.locator.directory import Directory, is_server
+from spire.locator.directory import Directory, is_server, view_needed
 from spire.locator.values import Entry, Kind, Right
 from spire.values.submission import Submission
 from spire.wire.errors import Forbidden, NotFound
@@ -100,9 +100,7 @@ def require_view(directory: Directory, identity: Identity, trading_account_id: i
     """Return a trading account whose orders one may see; NotFound, Forbidden."""
     entry = trading_account(directory, trading_account_id)
     if not may_view(directory, identity, trading_account_id):
-        raise Forbidden(
-            f"VIEW on trading account {trading_account_id} is needed; ask an administrator for it.", right="VIEW"
-        )
+        raise view_needed(trading_account_id)
     return entry
 
 

@@ -298,6 +298,13 @@ class Directory:
         return None
 
 
+def view_needed(trading_account_id: int) -> Forbidden:
+    """Return the refusal of somebody who may not see a trading account; its name is not his to know."""
+    return Forbidden(
+        f"VIEW on trading account {trading_account_id} is needed; ask an administrator for it.", right="VIEW"
+    )
+
+
 def required_account_kind(role: str) -> AccountKind:
     """Return which kind of account may hold a role: services never hold a person's."""
     return AccountKind.SERVICE if role == SERVICE else AccountKind.PERSON

@@ -3,7 +3,7 @@
 from typing import Final
 
 from spire.execution import access
-from spire.locator.directory import ADMINISTRATOR, AUDITOR, OPERATOR, RISK_OFFICER, Directory, is_server
+from spire.locator.directory import ADMINISTRATOR, AUDITOR, OPERATOR, RISK_OFFICER, Directory, is_server, view_needed
 from spire.wire.errors import Forbidden
 from spire.wire.identity import Identity
 
@@ -31,9 +31,7 @@ def require_view(directory: Directory, identity: Identity, trading_account_id: i
     """Let pass who may see a trading account. Raises NotFound, Forbidden."""
     access.trading_account(directory, trading_account_id)
     if not may_view(directory, identity, trading_account_id):
-        raise Forbidden(
-            f"VIEW on trading account {trading_account_id} is needed; ask an administrator for it.", right="VIEW"
-        )
+        raise view_needed(trading_account_id)
 
 
 def require_all(directory: Directory, identity: Identity) -> None:
