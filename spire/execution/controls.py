@@ -25,8 +25,9 @@ HEARTBEAT_SECONDS: Final = 5.0
 class Controls:
     """What a decision must heed beside market and position, as last received.
 
-    `by_risk`: the Risk Server sends the order. `halts` are those in force whose scope holds the trading account; `lineage` is
-    what carries rules above the account, the root first, and `count_live` answers the live orders beneath one of its entries (None: the account's own).
+    `by_risk`: the Risk Server sends the order. `halts` are those in force whose scope holds the trading account; `lineage` are the
+    entries above it, and itself, that carry rules, the root first, and `count_live` answers the live orders beneath one of them (None:
+    the account's own).
     `conversions` lead from other currencies into that of the limits, None where no rate says how. `unsupervised` says why Risk does not
     watch the account; None where it does.
     """

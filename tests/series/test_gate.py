@@ -118,6 +118,15 @@ class GateTests(SeriesTestCase):
         self.failureResultOf(asked, Forbidden)
         self.assertEqual(self.tasks.running, ())
 
+    def assert_refused_while_prepared(self, slow: Any) -> None:
+        """Ask for a load that takes its time, and lose the right to it meanwhile."""
+        self.patch(self.series, "load", slow)
+        asked = self.ask(Query(topic="trade/1"))
+        self.clock.advance(0.5)
+        self.shut("trade/1")
+        self.clock.advance(2)
+        self.failureResultOf(asked, Forbidden)
+
     def test_a_load_that_was_being_prepared_is_refused_as_a_whole(self) -> None:
         """What waited is checked again before it is answered."""
         self.log_topic(through=10)
@@ -127,12 +136,7 @@ class GateTests(SeriesTestCase):
             await self.clock.sleep(1)
             return await original(session, query)
 
-        self.patch(self.series, "load", slow)
-        asked = self.ask(Query(topic="trade/1"))
-        self.clock.advance(0.5)
-        self.shut("trade/1")
-        self.clock.advance(2)
-        self.failureResultOf(asked, Forbidden)
+        self.assert_refused_while_prepared(slow)
 
     def test_what_was_prepared_and_is_refused_lets_go_of_what_it_holds(self) -> None:
         """Its chunks may hold a place among those who read."""
@@ -144,12 +148,7 @@ class GateTests(SeriesTestCase):
             await self.clock.sleep(1)
             return evolve(series, chunks=chunks)
 
-        self.patch(self.series, "load", slow)
-        asked = self.ask(Query(topic="trade/1"))
-        self.clock.advance(0.5)
-        self.shut("trade/1")
-        self.clock.advance(2)
-        self.failureResultOf(asked, Forbidden)
+        self.assert_refused_while_prepared(slow)
         self.assertTrue(chunks.is_closed)
 
     def test_a_topic_that_was_being_opened_is_refused(self) -> None:

@@ -109,9 +109,9 @@ class Principal:
 async def principal(spire: Spire, name: str) -> Principal:
     """Return the account of a person or service by name, wherever it stands, or else by number; NotFound for a name.
 
-    Everybody finds himself; only whoever may read the directory finds others by name: administrators. A number is taken as it is: the server that
-    is asked then says whether it is an account, so that what was tried stands in its audit log. What is the name of one
-    account and the number of another is Invalid.
+    Everybody finds himself; only whoever may read the directory finds others by name: administrators. A number is taken as
+    it is: the server that is asked then says whether it is an account, so that what was tried stands in its audit log. What
+    is the name of one account and the number of another is Invalid.
     """
     found = await _named(spire, name)
     number = number_of(name)
