@@ -314,7 +314,8 @@ class Days:
         before, after = self._baselines.opened.get(step.watched.account_id), step.opened
         if session is not None:
             return self._trail.event(session, action, entity, before=before, after=after)
-        event = self._trail.local(action, entity, before=before, after=after, reason="there is a mark now")
+        reason = after.reason or "there is a mark now"
+        event = self._trail.local(action, entity, before=before, after=after, reason=reason)
         return evolve(event, actor_name="risk", channel=Channel.RISK, source="the Risk Server itself")
 
     def _result(self, opened: Opened, outcome: str) -> OpenedAccount:

@@ -156,6 +156,8 @@ class DayTests(LossTestCase):
         opened = self.store.opened_day(self.account)
         self.assertEqual((opened.outcome, opened.is_complete), ("KEPT", True))
         self.assertEqual(opened.reason, "it was stopped after the day was opened: it is CLOSE_ORDERS")
+        event = self.store.audited("account.open_day")[-1]
+        self.assertEqual((event.actor_name, event.reason), ("risk", opened.reason))
 
     def test_a_time_that_ran_out_while_the_server_was_away_is_not_forgiven(self) -> None:
         """Also where the day is opened in the moment in which the server is ready."""
