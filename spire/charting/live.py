@@ -28,9 +28,6 @@ MOST_CANDLES = 2**18
 """Candles that one query may make: all of them are in memory, and sorted at once, before the first one goes out."""
 
 
-NOWHERE = 2**63 - 1
-
-
 class Buckets:
     """The candles of one series that were touched, of the primary feed sessions and of each replayed one.
 
@@ -64,21 +61,22 @@ class Buckets:
         if not len(fresh):
             return fresh
         before = int(records["sequence"][0]) - 1
-        whole_from = self._whole_from.get(feed_session, NOWHERE)
-        if whole_from == NOWHERE:
+        whole_from = self._whole_from.get(feed_session)
+        if whole_from is None:
             newest = Timestamp(int(fresh["start"][-1]))
             try:
                 series.hold(await self._load(newest, None, before, feed_session))
                 whole_from = newest
             except Invalid:
                 self._log.info("{topic}: its newest print is far behind the last one", topic=str(self._topic))
-        late = series.missing(fresh[fresh["start"] < whole_from])
-        for start, end in stretches(late, self._topic.interval):
+        late = fresh if whole_from is None else fresh[fresh["start"] < whole_from]
+        for start, end in stretches(series.missing(late), self._topic.interval):
             series.hold(await self._load(start, end, before, feed_session))
         updated = series.apply(fresh)
-        if series.keep_latest(KEPT_BUCKETS) and whole_from != NOWHERE:
-            whole_from = max(whole_from, int(series.all()["start"][0]))
-        self._whole_from[feed_session] = whole_from
+        dropped = series.keep_latest(KEPT_BUCKETS)
+        if whole_from is not None:
+            oldest = int(series.all()["start"][0])
+            self._whole_from[feed_session] = max(whole_from, oldest) if dropped else whole_from
         return updated
 
     async def _load(self, start: Timestamp, end: Timestamp | None, through: int, feed_session: int | None) -> Candles:
